@@ -1,0 +1,83 @@
+"""What every method gets. A plugin can read a budget and cannot alter one."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+
+from harness.errors import UsageError, unknown
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Budget:
+    """The resources of one cell, the same for every method. All counts are whole numbers.
+
+    Attributes:
+        name: Preset name, or "custom".
+        train_examples: Examples seen in one epoch, drawn from the train pool by the seed.
+        epochs: Passes over those examples.
+        batch_size: Examples in one optimizer step.
+        max_length: Tokens of one training example, prompt and target together; longer prompts lose their middle.
+        max_new_tokens: Tokens generated for one item at most.
+        dev_examples: Items for choosing a learning rate.
+        test_examples: Items of the final evaluation.
+        seeds: Seeds a (task, method) pair runs with, counted from 0.
+        trials: Learning rates tried on dev; 1 means the method's default is used untested.
+        timeout_seconds: Wall-clock after which a cell is stopped.
+    """
+
+    name: str
+    train_examples: int
+    epochs: int
+    batch_size: int
+    max_length: int
+    max_new_tokens: int
+    dev_examples: int
+    test_examples: int
+    seeds: int
+    trials: int
+    timeout_seconds: int
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name != "name" and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+                raise UsageError(f"budget field {field.name} must be a whole number of at least 1, not {value!r}")
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of one training run on a full train subset."""
+        return self.epochs * -(-self.train_examples // self.batch_size)
+
+    def to_dict(self) -> dict[str, int | str]:
+        """Plain fields, for a result file."""
+        return asdict(self)
+
+
+PRESETS = {
+    budget.name: budget
+    for budget in (
+        Budget(
+            name="smoke", train_examples=16, epochs=1, batch_size=8, max_length=256, max_new_tokens=32,
+            dev_examples=8, test_examples=16, seeds=1, trials=1, timeout_seconds=300,
+        ),
+        Budget(
+            name="quick", train_examples=256, epochs=1, batch_size=8, max_length=384, max_new_tokens=128,
+            dev_examples=100, test_examples=200, seeds=1, trials=1, timeout_seconds=1800,
+        ),
+        Budget(
+            name="standard", train_examples=2000, epochs=2, batch_size=16, max_length=512, max_new_tokens=256,
+            dev_examples=200, test_examples=500, seeds=3, trials=3, timeout_seconds=14400,
+        ),
+    )
+}  # fmt: skip
+
+
+def preset(name: str) -> Budget:
+    """The preset of that name.
+
+    Raises:
+        UsageError: There is none; the message lists those there are.
+    """
+    if name not in PRESETS:
+        raise unknown("budget", name, PRESETS)
+    return PRESETS[name]

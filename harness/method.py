@@ -1,0 +1,55 @@
+"""The Method contract: how a base model becomes a trainable one, or stays frozen.
+
+A method knows nothing of tasks. It owns its adapter configuration, the precision of its frozen
+weights and its learning rates; steps, examples and everything else belong to the budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from harness.budget import Budget
+    from harness.environment import Environment
+    from harness.model import ModelSource
+
+
+class Method:
+    """Base of every method plugin; as it stands, a frozen base model.
+
+    Attributes:
+        name: Identifier, unique among methods; rank and variant are part of it ("lora-r16").
+        description: One line for `list methods`.
+        shots: Solved train examples put before every prompt.
+        learning_rates: The default first, then the rest of the log grid for trials. Empty: nothing is trained.
+        core: Whether `--methods core` includes it.
+    """
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    shots: ClassVar[int] = 0
+    learning_rates: ClassVar[tuple[float, ...]] = ()
+    core: ClassVar[bool] = False
+
+    def config(self) -> Mapping[str, Any]:
+        """The choices that define this method, as plain JSON values, for the result file."""
+        return {}
+
+    def skip(self, environment: Environment) -> str | None:
+        """Why this method cannot run here, or None."""
+        return None
+
+    def load(self, source: ModelSource) -> PreTrainedModel:
+        """The base model in the run's compute precision; quantising methods override this."""
+        return source.load()
+
+    def adapt(self, model: PreTrainedModel, budget: Budget) -> PreTrainedModel:
+        """A model whose parameters with `requires_grad` are exactly those to train."""
+        model.requires_grad_(False)
+        return model
+
+    def after_step(self, model: PreTrainedModel, step: int) -> None:
+        """Called after optimizer step `step` (from 1), for methods that reallocate while they train."""

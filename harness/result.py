@@ -1,0 +1,252 @@
+"""What one cell leaves behind: a frozen record, its JSON form, and the folder they are stored in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from harness.errors import ResultError
+
+SCHEMA_VERSION = 1
+STATUSES = ("ok", "skipped", "oom", "degenerate", "failed", "timeout")
+FINAL = frozenset({"ok", "skipped", "degenerate"})
+"""Statuses that the same command again would only reproduce; the others are tried again."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Metric:
+    """The mean item score with its 95% interval over `n` items, all from 0 to 1."""
+
+    name: str
+    value: float
+    ci_low: float
+    ci_high: float
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Item:
+    """One test item: its score (0 to 1) and what the model answered."""
+
+    id: str
+    score: float
+    output: str
+    truncated: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Point:
+    """One optimizer step: cumulative target-loss inputs and train-clock seconds at its end.
+
+    `loss` is the mean over target tokens (nats); `grad_norm` the L2 norm before clipping.
+    Either is None where it was not finite.
+    """
+
+    step: int
+    tokens: int
+    seconds: float
+    loss: float | None
+    learning_rate: float
+    grad_norm: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Phase:
+    """What one phase cost. Byte figures are absolute peaks within the phase, None where unknown.
+
+    `peak_bytes` is the peak resident set on a CPU and the peak allocated by torch on a GPU;
+    `peak_reserved_bytes` and `peak_device_bytes` (NVML, the whole process) exist on a GPU only.
+    """
+
+    seconds: float
+    peak_bytes: int | None
+    peak_reserved_bytes: int | None = None
+    peak_device_bytes: int | None = None
+    utilisation: float | None = None
+    energy_joules: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """One learning rate tried on dev: its score there and the seconds it took, evaluation included."""
+
+    learning_rate: float
+    score: float
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Training:
+    """The training run that was evaluated. `tokens` counts real tokens, not padding."""
+
+    steps: int
+    examples: int
+    tokens: int
+    tokens_per_second: float
+    learning_rate: float
+    truncated: int
+    trials: tuple[Trial, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """Everything measured in one cell.
+
+    Attributes:
+        identity: All that determined the outcome, as plain JSON values; results with equal
+            identities are interchangeable.
+        parameters: `total` and `trainable` counts.
+        adapter_bytes: Size of the trained tensors in the compute precision; None if nothing is trained.
+        flops: `train` and `evaluate` as counted, `train_formula` by the published formula.
+        environment: Device, versions, machine fingerprint, commit.
+    """
+
+    status: str
+    reason: str | None
+    task: str
+    method: str
+    seed: int
+    identity: Mapping[str, Any]
+    family: str
+    metric: Metric | None = None
+    items: tuple[Item, ...] = ()
+    curve: tuple[Point, ...] = ()
+    phases: Mapping[str, Phase] = field(default_factory=dict)
+    train: Training | None = None
+    generation: Mapping[str, Any] | None = None
+    parameters: Mapping[str, int] | None = None
+    adapter_bytes: int | None = None
+    flops: Mapping[str, float | None] | None = None
+    energy_joules: float | None = None
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        if self.status not in STATUSES:
+            raise ResultError(f"status {self.status!r} is not one of {', '.join(STATUSES)}")
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the identity."""
+        return fingerprint(self.identity)
+
+    def to_json(self) -> str:
+        """The file's text, with a checksum over all the rest."""
+        body = {**asdict(self), "fingerprint": self.fingerprint}
+        return json.dumps({**body, "checksum": _checksum(body)}, indent=1, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Result:
+        """The result that `to_json` wrote.
+
+        Raises:
+            ResultError: The text is incomplete, was edited, or has an unknown schema version.
+        """
+        try:
+            body = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ResultError(f"not a complete JSON object ({error})") from error
+        if not isinstance(body, dict) or "schema_version" not in body:
+            raise ResultError("not a Tuneoff result: schema_version is missing")
+        if body["schema_version"] != SCHEMA_VERSION:
+            raise ResultError(
+                f"schema_version {body['schema_version']} is unknown; this version reads {SCHEMA_VERSION}"
+            )
+        checksum = body.pop("checksum", None)
+        if checksum != _checksum(body):
+            raise ResultError("the checksum does not match: the file was edited or damaged")
+        del body["fingerprint"]
+        body["metric"] = Metric(**body["metric"]) if body["metric"] else None
+        body["items"] = tuple(Item(**item) for item in body["items"])
+        body["curve"] = tuple(Point(**point) for point in body["curve"])
+        body["phases"] = {name: Phase(**phase) for name, phase in body["phases"].items()}
+        if body["train"]:
+            trials = tuple(Trial(**trial) for trial in body["train"].pop("trials"))
+            body["train"] = Training(**body["train"], trials=trials)
+        known = {entry.name for entry in fields(cls)}
+        return cls(**{name: value for name, value in body.items() if name in known})
+
+
+def fingerprint(identity: Mapping[str, Any]) -> str:
+    """SHA-256 of an identity, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def finite(value: float) -> float | None:
+    """The value, or None where it is NaN or infinite: JSON has no word for those."""
+    return value if math.isfinite(value) else None
+
+
+def _checksum(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write `text` so that `path` holds either its old content or all of the new, whatever happens.
+
+    Raises:
+        ResultError: The folder cannot be written or the disk is full; the old file is untouched.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as stream:
+            temporary = Path(stream.name)
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise ResultError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+class Store:
+    """Results of one run, one file a cell: `<root>/<task>/<method>/seed-<n>.json`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, task: str, method: str, seed: int) -> Path:
+        """Where that cell's result is or will be."""
+        return self.root / task / method / f"seed-{seed}.json"
+
+    def write(self, result: Result) -> None:
+        """Store one result atomically, replacing an earlier one of the same cell."""
+        write_atomic(self.path(result.task, result.method, result.seed), result.to_json())
+
+    def read(self, path: Path) -> Result:
+        """The result in `path`.
+
+        Raises:
+            ResultError: It cannot be read; the message names the file and what to do.
+        """
+        try:
+            return Result.from_json(path.read_text(encoding="utf-8"))
+        except (ResultError, UnicodeDecodeError, TypeError, KeyError, AttributeError) as error:
+            raise ResultError(f"{path}: {error}. Delete the file and run the same command again.") from error
+
+    def paths(self) -> Iterator[Path]:
+        """Every result file, by task, method and seed."""
+        yield from sorted(self.root.glob("*/*/seed-*.json"))
+
+    def load(self) -> list[Result]:
+        """Every stored result.
+
+        Raises:
+            ResultError: The folder holds none, or one of them cannot be read.
+        """
+        results = [self.read(path) for path in self.paths()]
+        if not results:
+            raise ResultError(f"no results under {self.root}; expected <task>/<method>/seed-<n>.json files")
+        return results

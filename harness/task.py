@@ -1,0 +1,125 @@
+"""The Task contract: where examples come from, how a prompt reads, how an output is scored.
+
+A task knows nothing of models, methods or budgets. It offers pools of examples; how many of them a
+cell trains or is tested on is decided by the budget.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from harness.errors import PluginError
+
+METRICS = ("accuracy", "exact_match", "pass@1", "rougeL", "field_f1")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """One item of a task.
+
+    Attributes:
+        id: Stable and unique within the task, on every machine.
+        group: What two splits must never share: a licence key, a template, a function's specification.
+        data: The text fields that the task's own `prompt`, `target` and `score` read.
+    """
+
+    id: str
+    group: str
+    data: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Splits:
+    """Pools of examples. The budget takes the first items of `dev` and `test` and a seeded subset of `train`.
+
+    `dev` and `test` must therefore already be in a well-mixed order.
+
+    Raises:
+        PluginError: A split is empty, an id repeats, or a group stands in two splits.
+    """
+
+    train: tuple[Example, ...]
+    dev: tuple[Example, ...]
+    test: tuple[Example, ...]
+
+    def __post_init__(self) -> None:
+        ids: set[str] = set()
+        owner: dict[str, str] = {}
+        for name, examples in self.items():
+            if not examples:
+                raise PluginError(f"the split {name!r} is empty; train, dev and test each need examples")
+            for example in examples:
+                if example.id in ids:
+                    raise PluginError(f"example id {example.id!r} occurs twice; ids must be unique")
+                ids.add(example.id)
+                if owner.setdefault(example.group, name) != name:
+                    raise PluginError(
+                        f"group {example.group!r} is in both {owner[example.group]!r} and {name!r}; "
+                        "splits must be disjoint by group"
+                    )
+
+    def items(self) -> Iterator[tuple[str, tuple[Example, ...]]]:
+        """The three splits by name, in the order train, dev, test."""
+        yield "train", self.train
+        yield "dev", self.dev
+        yield "test", self.test
+
+
+class Task(ABC):
+    """Base of every task plugin.
+
+    Attributes:
+        name: Lower-case identifier, unique among tasks.
+        version: Raised whenever data, prompt, target or scoring change.
+        family: "classification", "code", "reasoning", "structured" or "language".
+        metric: One of `METRICS`; what the mean of the item scores is called.
+        labels: The closed label set, scored by log-likelihood, or None for free generation.
+        description: One line for `list tasks`.
+        source: Where the data come from, with a version.
+        license: Licence of the data.
+        hub_twin: A task that reads a larger public data set of the same kind from the hub.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    family: ClassVar[str]
+    metric: ClassVar[str]
+    labels: ClassVar[tuple[str, ...] | None] = None
+    description: ClassVar[str]
+    source: ClassVar[str]
+    license: ClassVar[str]
+    hub_twin: ClassVar[type[Task] | None] = None
+
+    @abstractmethod
+    def load(self) -> Splits:
+        """All examples, the same on every call, machine and Python version."""
+
+    @abstractmethod
+    def prompt(self, example: Example) -> str:
+        """What the model sees. Ends where the answer begins, usually in a colon or a line break."""
+
+    @abstractmethod
+    def target(self, example: Example) -> str:
+        """What the model should produce; one of `labels` where they are closed."""
+
+    @abstractmethod
+    def score(self, example: Example, output: str) -> float:
+        """How good `output` is for this one example, from 0 to 1."""
+
+
+def task_hash(task: Task, splits: Splits) -> str:
+    """SHA-256 over what a model can see of a task: ids, prompts, targets, labels and the metric.
+
+    Results are comparable only where this agrees.
+    """
+    digest = hashlib.sha256(json.dumps([task.name, task.version, task.metric, task.labels]).encode())
+    for name, examples in splits.items():
+        for example in examples:
+            row = [name, example.id, example.group, task.prompt(example), task.target(example)]
+            digest.update(json.dumps(row, ensure_ascii=True).encode())
+    return digest.hexdigest()
