@@ -16,7 +16,8 @@ class Budget:
         train_examples: Examples seen in one epoch, drawn from the train pool by the seed.
         epochs: Passes over those examples.
         batch_size: Examples in one optimizer step.
-        max_length: Tokens of one training example, prompt and target together; longer prompts lose their middle.
+        max_length: Tokens of one training example, prompt and target together; a longer prompt
+            loses its middle.
         max_new_tokens: Tokens generated for one item at most.
         dev_examples: Items for choosing a learning rate.
         test_examples: Items of the final evaluation.
@@ -41,7 +42,9 @@ class Budget:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name != "name" and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise UsageError(f"budget field {field.name} must be a whole number of at least 1, not {value!r}")
+                raise UsageError(
+                    f"budget field {field.name} must be a whole number of at least 1, not {value!r}"
+                )
 
     @property
     def steps(self) -> int:
@@ -52,6 +55,23 @@ class Budget:
         """Plain fields, for a result file."""
         return asdict(self)
 
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """How every method is trained. AdamW; the rate rises and falls linearly, to zero at the last step."""
+
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    clip_norm: float = 1.0
+    warmup_share: float = 0.1
+
+    def to_dict(self) -> dict[str, float | list[float]]:
+        """Plain fields, for a result's identity."""
+        return {**asdict(self), "betas": list(self.betas)}
+
+
+RECIPE = Recipe()
 
 PRESETS = {
     budget.name: budget

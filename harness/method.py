@@ -24,7 +24,7 @@ class Method:
         name: Identifier, unique among methods; rank and variant are part of it ("lora-r16").
         description: One line for `list methods`.
         shots: Solved train examples put before every prompt.
-        learning_rates: The default first, then the rest of the log grid for trials. Empty: nothing is trained.
+        learning_rates: The default first, then the log grid for trials. Empty if nothing is trained.
         core: Whether `--methods core` includes it.
     """
 

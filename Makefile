@@ -1,0 +1,36 @@
+# Everyone uses these targets, CI included. `make run` is all a new user needs.
+
+PYTHON ?= python3
+BUDGET ?=
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: run test check setup reference clean
+
+run: $(STAMP)  ## every task under every core method, then the report
+	$(BIN)/python -m harness run --tasks all $(if $(BUDGET),--budget $(BUDGET))
+
+test: $(STAMP)  ## the whole test suite
+	$(BIN)/python -m pytest
+
+check: $(STAMP)  ## style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+setup: $(STAMP)  ## the virtual environment alone
+
+reference: $(STAMP)  ## the committed reference run, its report and README's table
+	$(BIN)/python -m harness run --tasks all --budget quick --device cpu --results results/reference
+	$(BIN)/python -m harness report results/reference --readme README.md
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Tuneoff needs Python 3.11 or newer; name one with make PYTHON=python3.12"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+clean:  ## remove the virtual environment
+	rm -rf $(VENV)

@@ -1,0 +1,224 @@
+"""Commands, argument checking and exit codes; no logic of its own.
+
+Exit codes: 0 all cells ok or skipped, 2 bad usage, 3 something failed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from harness.errors import TuneoffError, UsageError
+
+app = typer.Typer(
+    help="Which fine-tuning method should I use, for my task, my model, my hardware?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+FAILED = 3
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run the command line; every foreseen error is one line on stderr and an exit code."""
+    try:
+        app()
+    except TuneoffError as error:
+        err.print(f"[bold red]error:[/] {escape(str(error))}")
+        sys.exit(error.exit_code)
+
+
+@app.command()
+def run(
+    tasks: Annotated[str, typer.Option(help="'all', or names and .py files separated by commas.")] = "all",
+    methods: Annotated[str, typer.Option(help="'core', 'all', or names and .py files.")] = "core",
+    model: Annotated[str, typer.Option(help="'embedded', a hub id, or a folder.")] = "embedded",
+    budget: Annotated[
+        str | None, typer.Option(help="Preset; quick without a GPU, standard with one.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds to run, instead of the budget's.")] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="Results folder; results/<model>-<budget> by default.")
+    ] = None,
+    reports: Annotated[Path | None, typer.Option(help="Report folder; reports/<results name>.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    data: Annotated[
+        str, typer.Option(help="'embedded', or 'hub' for each task's larger data set.")
+    ] = "embedded",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the grid and its time, run nothing.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Run cells again that have results.")] = False,
+) -> None:
+    """Run every task under every method, store the results, draw the report. Run again to resume."""
+    from harness import display
+    from harness.environment import DEVICES
+    from harness.executor import Executor
+    from harness.run import Settings, build, execute
+
+    _one_of("--device", device, DEVICES)
+    _one_of("--data", data, ("embedded", "hub"))
+    settings = Settings(
+        tasks=tasks,
+        methods=methods,
+        model=model,
+        budget=budget,
+        seeds=seeds,
+        results=results,
+        reports=reports,
+        device=device,
+        hub=data == "hub",
+    )
+    executor = Executor()
+    with display.Live(err, out) as listener:
+        grid = build(settings, executor, listener)
+        if dry_run:
+            listener.stop()
+            display.show_grid(out, grid)
+            return
+        try:
+            finished = execute(grid, executor, listener, force=force)
+        except KeyboardInterrupt:
+            listener.stop()
+            err.print("stopped; every finished cell is kept, and the same command goes on from here")
+            sys.exit(INTERRUPTED)
+    bad = [result for result in finished if result.status not in {"ok", "skipped"}]
+    out.print(f"results  {grid.store.root}\nreport   {grid.reports / 'report.md'}")
+    if bad:
+        err.print(f"[bold red]{len(bad)} of {len(finished)} cells did not succeed;[/] the report says why")
+        sys.exit(FAILED)
+
+
+listing = typer.Typer(help="Show the tasks, methods or budgets there are.", no_args_is_help=True)
+app.add_typer(listing, name="list")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
+
+
+@listing.command("tasks")
+def list_tasks(as_json: AsJson = False) -> None:
+    """Tasks with family, metric, licence and source."""
+    from harness import registry
+
+    columns = ("name", "family", "metric", "description", "license", "source")
+    _show([{c: getattr(task, c) for c in columns} for task in registry.tasks().values()], as_json)
+
+
+@listing.command("methods")
+def list_methods(as_json: AsJson = False) -> None:
+    """Methods with their learning-rate grids, the default first."""
+    from harness import registry
+
+    _show(
+        [
+            {
+                "name": method.name,
+                "core": method.core,
+                "description": method.description,
+                "learning_rates": list(method.learning_rates),
+            }
+            for method in registry.methods().values()
+        ],
+        as_json,
+    )
+
+
+@listing.command("budgets")
+def list_budgets(as_json: AsJson = False) -> None:
+    """Presets with all their fields."""
+    from harness.budget import PRESETS
+
+    rows = [budget.to_dict() for budget in PRESETS.values()]
+    if as_json:
+        _show(rows, as_json=True)
+    else:
+        names = [str(row["name"]) for row in rows]
+        _show(
+            [
+                {"field": field, **{n: r[field] for n, r in zip(names, rows, strict=True)}}
+                for field in rows[0]
+            ][1:],
+            as_json=False,
+        )
+
+
+@app.command()
+def report(
+    results: Annotated[Path, typer.Argument(help="A results folder.")],
+    reports: Annotated[Path | None, typer.Option(help="Where to; reports/<results name> by default.")] = None,
+    readme: Annotated[
+        Path | None, typer.Option(help="Also put the compact table between this file's markers.")
+    ] = None,
+) -> None:
+    """Draw the report of stored results."""
+    from harness.report import readme_block, render, update_readme
+    from harness.result import Store
+
+    stored = Store(results).load()
+    folder = reports or Path("reports") / results.name
+    out.print(str(render(stored, folder, name=folder.name)))
+    if readme is not None:
+        update_readme(readme, readme_block(stored, folder=folder.as_posix()))
+
+
+@app.command()
+def validate(
+    plugin: Annotated[str, typer.Argument(help="A .py file, or the name of a task or method.")],
+) -> None:
+    """Check a plugin against the contract, as the built-in ones are checked."""
+    from harness import conformance
+
+    failures = 0
+    for check in conformance.checks(plugin):
+        out.print(f"{'[green]ok  [/]' if check.problem is None else '[red]FAIL[/]'} {escape(check.name)}")
+        if check.problem is not None:
+            failures += 1
+            out.print(f"     {escape(check.problem)}")
+    if failures:
+        sys.exit(FAILED)
+
+
+@app.command()
+def doctor(device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto") -> None:
+    """Show what this machine offers, and what would be skipped here and why."""
+    from harness import display
+    from harness.environment import DEVICES
+
+    _one_of("--device", device, DEVICES)
+    display.show_doctor(out, device)
+
+
+def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise UsageError(f"{option} {value!r} is not one of {', '.join(allowed)}")
+
+
+def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in rows[0]:
+        table.add_column(column.replace("_", " "))
+    for row in rows:
+        table.add_row(*(escape(_cell(value)) for value in row.values()))
+    Console(highlight=False).print(table)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    if isinstance(value, list):
+        return " ".join(f"{item:g}" for item in value) or "-"
+    return str(value)

@@ -1,0 +1,166 @@
+"""Examples to token batches: the same subset, order and batches for every method."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from harness.task import Example, Task
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+BUCKET_BATCHES = 8
+"""Batches that are sorted by length together: less padding, while the order stays nearly random."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Encoded:
+    """One training sequence: begin token, prompt, target, end token.
+
+    Attributes:
+        ids: Token ids of the whole sequence.
+        target_start: Index in `ids` of the first target token.
+        truncated: Whether the prompt lost its middle, or the target its end, to fit.
+    """
+
+    ids: tuple[int, ...]
+    target_start: int
+    truncated: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """Right-padded sequences and where their losses are.
+
+    Attributes:
+        ids: Token ids, (rows, width).
+        mask: 1 at real tokens, (rows, width).
+        rows, columns: Positions whose next token is a target, (targets,) each.
+        targets: Those next tokens, (targets,).
+        tokens: Real tokens in the batch.
+    """
+
+    ids: torch.Tensor
+    mask: torch.Tensor
+    rows: torch.Tensor
+    columns: torch.Tensor
+    targets: torch.Tensor
+    tokens: int
+
+    def to(self, device: str) -> Batch:
+        """The same batch on `device`."""
+        return Batch(
+            ids=self.ids.to(device),
+            mask=self.mask.to(device),
+            rows=self.rows.to(device),
+            columns=self.columns.to(device),
+            targets=self.targets.to(device),
+            tokens=self.tokens,
+        )
+
+
+def join(prompt: str, target: str) -> str:
+    """The target as it follows the prompt: after one space, unless either brings its own white space."""
+    return target if not target or prompt[-1:].isspace() or target[:1].isspace() else " " + target
+
+
+class Encoder:
+    """Token ids for prompts and targets.
+
+    Every sequence starts with the tokenizer's BOS token, or EOS where it has none, so that all
+    prompts share at least one leading token (see `evaluate`). Prompt and target are tokenised apart,
+    so that a prompt's ids never depend on its answer.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+        self.end: int = tokenizer.eos_token_id
+        self.begin: int = self.end if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+
+    def text(self, text: str) -> list[int]:
+        """Ids of `text` alone, without special tokens; text that spells a special token stays text."""
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+        return ids
+
+    def prompt(self, prompt: str, *, shots: str = "", room: int = 0) -> tuple[list[int], bool]:
+        """Ids of begin token, shots and prompt, and whether the prompt lost its middle.
+
+        The prompt is cut to `max_length - room` tokens. Shots do not count: they are a method's own cost.
+        """
+        ids, limit = self.text(prompt), max(self.max_length - room - 1, 2)
+        truncated = len(ids) > limit
+        if truncated:  # a prompt's ends hold the instruction and the question
+            ids = ids[: limit - limit // 2] + ids[len(ids) - limit // 2 :]
+        return [self.begin, *(self.text(shots) if shots else ()), *ids], truncated
+
+    def pair(self, prompt: str, target: str) -> Encoded:
+        """One training sequence of at most `max_length` tokens; a target gets half of them at most."""
+        answer = [*self.text(join(prompt, target)), self.end]
+        cut = len(answer) > self.max_length // 2
+        answer = answer[: self.max_length // 2]
+        ids, truncated = self.prompt(prompt, room=len(answer))
+        return Encoded(ids=(*ids, *answer), target_start=len(ids), truncated=truncated or cut)
+
+
+def draw(examples: Sequence[Example], count: int, seed: int) -> list[Example]:
+    """`count` examples of the train pool, chosen and ordered by the seed; all of them if there are fewer."""
+    return random.Random(f"subset-{seed}").sample(list(examples), min(count, len(examples)))
+
+
+def shots_text(task: Task, examples: Sequence[Example], count: int, seed: int) -> str:
+    """`count` solved train examples to stand before every prompt, spread over the labels if there are any."""
+    chosen: list[Example] = []
+    order = random.Random(f"shots-{seed}").sample(list(examples), len(examples))
+    while len(chosen) < count and order:
+        taken = {task.target(example) for example in chosen}
+        fresh = (example for example in order if task.labels is None or task.target(example) not in taken)
+        example = next(fresh, order[0])
+        order.remove(example)
+        chosen.append(example)
+    prompts = ((task.prompt(example), task.target(example)) for example in chosen)
+    return "".join(f"{prompt}{join(prompt, target)}\n\n" for prompt, target in prompts)
+
+
+def batches(encoded: Sequence[Encoded], *, batch_size: int, epochs: int, seed: int, pad: int) -> list[Batch]:
+    """All batches of a training run, in order: shuffled each epoch, of similar length within a batch."""
+    result = []
+    for epoch in range(epochs):
+        generator = random.Random(f"order-{seed}-{epoch}")
+        order = generator.sample(range(len(encoded)), len(encoded))
+        window = batch_size * BUCKET_BATCHES
+        plan = []
+        for start in range(0, len(order), window):
+            bucket = sorted(order[start : start + window], key=lambda index: len(encoded[index].ids))
+            plan += [bucket[i : i + batch_size] for i in range(0, len(bucket), batch_size)]
+        generator.shuffle(plan)
+        result += [_batch([encoded[index] for index in indices], pad) for indices in plan]
+    return result
+
+
+def _batch(sequences: Sequence[Encoded], pad: int) -> Batch:
+    width = max(len(sequence.ids) for sequence in sequences)
+    ids = torch.full((len(sequences), width), pad)
+    mask = torch.zeros_like(ids)
+    rows, columns, targets = [], [], []
+    for row, sequence in enumerate(sequences):
+        length = len(sequence.ids)
+        ids[row, :length] = torch.tensor(sequence.ids)
+        mask[row, :length] = 1
+        for position in range(sequence.target_start, length):
+            rows.append(row)
+            columns.append(position - 1)
+            targets.append(sequence.ids[position])
+    return Batch(
+        ids=ids,
+        mask=mask,
+        rows=torch.tensor(rows),
+        columns=torch.tensor(columns),
+        targets=torch.tensor(targets),
+        tokens=int(mask.sum()),
+    )

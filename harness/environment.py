@@ -1,0 +1,149 @@
+"""Where a run happens: device, precision, versions, and a fingerprint that says when timings compare."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import subprocess
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PACKAGES = ("tuneoff", "torch", "transformers", "peft", "bitsandbytes")
+"""Distributions whose version can move a figure; part of every result's identity."""
+
+PROBE_SIZE = 1024
+"""Side of the square matrix product that the speed probe times."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Environment:
+    """One machine as a run sees it.
+
+    Attributes:
+        device: "cpu", "cuda" or "mps".
+        precision: Compute type of every matrix product: "bfloat16" where the device has it in
+            hardware, else "float32". Never compared across.
+        matmul_flops: Floating point operations a second of one square matrix product in that
+            precision; for estimates of time only.
+        machine: Fingerprint of processor, cores, memory and GPU. Seconds compare only where it agrees.
+    """
+
+    device: str
+    device_name: str
+    cores: int
+    memory_bytes: int
+    gpu_memory_bytes: int | None
+    precision: str
+    matmul_flops: float
+    versions: dict[str, str]
+    machine: str
+    commit: str | None
+    platform: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for a result file."""
+        return asdict(self)
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of `PACKAGES`, "absent" where one is missing."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "absent"
+    return found
+
+
+def probe(device: str) -> Environment:
+    """Look at this machine. Imports torch and may start a GPU driver: call it in a worker process.
+
+    Raises:
+        UsageError: The device asked for is not here.
+    """
+    import psutil
+    import torch
+
+    here = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    if torch.backends.mps.is_available():
+        here.append("mps")
+    if device == "auto":
+        device = here[-1]
+    if device not in here:
+        raise UsageError(f"device {device!r} is not available; this machine has: {', '.join(here)}")
+    gpu_memory = None
+    if device == "cuda":
+        properties = torch.cuda.get_device_properties(0)
+        name, gpu_memory = properties.name, int(properties.total_memory)
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif device == "mps":
+        name, fast = f"Apple {platform.machine()} GPU", False
+    else:
+        name = _processor()
+        fast = bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
+    precision = "bfloat16" if fast else "float32"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    memory = int(psutil.virtual_memory().total)
+    traits = (_processor(), cores, round(memory / 2**30), name, round((gpu_memory or 0) / 2**30))
+    return Environment(
+        device=device,
+        device_name=name,
+        cores=cores,
+        memory_bytes=memory,
+        gpu_memory_bytes=gpu_memory,
+        precision=precision,
+        matmul_flops=_matmul_flops(device, precision),
+        versions=versions(),
+        machine=hashlib.sha256(repr(traits).encode()).hexdigest()[:16],
+        commit=_commit(),
+        platform=platform.platform(),
+    )
+
+
+def _matmul_flops(device: str, precision: str) -> float:
+    """Median speed of seven square products, after one to warm up."""
+    import statistics
+    import time
+
+    import torch
+
+    side = PROBE_SIZE
+    matrix = torch.ones(side, side, dtype=getattr(torch, precision), device=device)
+    seconds = []
+    for _ in range(8):
+        start = time.perf_counter()
+        float((matrix @ matrix)[0, 0])  # reading a value waits for the device
+        seconds.append(time.perf_counter() - start)
+    return 2 * side**3 / statistics.median(seconds[1:])
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _commit() -> str | None:
+    """Commit of the checkout this package runs from, with a plus sign if it was changed; None outside one."""
+    folder = Path(__file__).parent
+    try:
+        head = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True
+        ).stdout.strip()
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "--untracked-files=no", "--", "harness", "tasks"],
+            cwd=folder.parent, capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head + ("+" if changed else "")

@@ -1,0 +1,244 @@
+"""Answers to prompts: scoring of closed label sets, and batched greedy generation.
+
+The leading tokens that all prompts share (instruction, shots, and whatever virtual tokens an
+adapter brings) are run once, and their key-value cache serves every batch. Labels are scored all
+in one pass behind their prompt: each label sees the prompt and itself, never another label.
+
+Assumes a decoder whose attention takes a 4D mask and explicit positions, as transformers' do.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from harness.data import Encoder, join
+from harness.train import logits_at
+
+if TYPE_CHECKING:
+    from transformers import DynamicCache, PreTrainedModel
+
+ROWS = 32
+"""Prompts in one batch."""
+
+COMPACT_SHARE = 0.75
+"""Finished rows are dropped from a generating batch when fewer than this share are still going."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prompt:
+    """A prompt's ids, and whether its middle was cut."""
+
+    ids: list[int]
+    truncated: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What the model answered; `truncated` if it hit the limit of new tokens or its prompt was cut."""
+
+    text: str
+    truncated: bool
+
+
+class Evaluator:
+    """Answers prompts with one model.
+
+    Attributes:
+        tokens: Tokens run through the model so far, for the FLOP count.
+    """
+
+    def __init__(self, model: PreTrainedModel, encoder: Encoder, *, device: str, progress: Progress) -> None:
+        self.model = model
+        # Adapters that prepend virtual tokens act in the shared prefix; after it the core model goes on.
+        self.core: PreTrainedModel = getattr(model, "get_base_model", lambda: model)()
+        self.encoder = encoder
+        self.device = device
+        self.progress = progress
+        self.tokens = 0
+        self.dtype = next(p.dtype for p in model.parameters() if p.is_floating_point())
+
+    @torch.inference_mode()
+    def choose(self, prompts: Sequence[Prompt], joined: Sequence[str], labels: Sequence[str]) -> list[Answer]:
+        """For each prompt the label with the highest mean log-likelihood per label token.
+
+        `joined` are the labels as they follow a prompt (see `data.join`).
+        """
+        choices = [self.encoder.text(text) for text in joined]
+        prefix, length = self._prefix(prompts)
+        answers: dict[int, Answer] = {}
+        for indices in self._batches(prompts):
+            rows = [prompts[index].ids[length:] for index in indices]
+            scores = self._label_scores(copy.deepcopy(prefix), rows, choices)
+            for index, best in zip(indices, scores.argmax(dim=1).tolist(), strict=True):
+                answers[index] = Answer(text=labels[best], truncated=prompts[index].truncated)
+            self.progress(len(answers), len(prompts))
+        return [answers[index] for index in range(len(prompts))]
+
+    @torch.inference_mode()
+    def generate(self, prompts: Sequence[Prompt], max_new_tokens: int) -> list[Answer]:
+        """Greedy continuation of each prompt up to the end token or `max_new_tokens`."""
+        prefix, length = self._prefix(prompts)
+        answers: dict[int, Answer] = {}
+        for indices in self._batches(prompts):
+            rows = [prompts[index].ids[length:] for index in indices]
+            for index, (ids, ended) in zip(
+                indices, self._greedy(copy.deepcopy(prefix), rows, max_new_tokens), strict=True
+            ):
+                text = self.encoder.tokenizer.decode(ids, skip_special_tokens=True)
+                answers[index] = Answer(text=text, truncated=prompts[index].truncated or not ended)
+            self.progress(len(answers), len(prompts))
+        return [answers[index] for index in range(len(prompts))]
+
+    def _batches(self, prompts: Sequence[Prompt]) -> list[list[int]]:
+        """Indices of prompts in batches of similar length, longest first."""
+        order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index].ids))
+        return [order[start : start + ROWS] for start in range(0, len(order), ROWS)]
+
+    def _prefix(self, prompts: Sequence[Prompt]) -> tuple[DynamicCache, int]:
+        """Cache of one row for the leading ids that all prompts share, and how many ids that is."""
+        shortest = min(len(prompt.ids) for prompt in prompts)
+        first = prompts[0].ids
+        length = 1  # every prompt begins with the begin token and has at least one more
+        while length < shortest - 1 and all(prompt.ids[length] == first[length] for prompt in prompts):
+            length += 1
+        ids = torch.tensor([first[:length]], device=self.device)
+        self.tokens += length
+        zero = torch.zeros(1, dtype=torch.long, device=self.device)
+        with logits_at(self.model, zero, zero, length):
+            output = self.model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=True)
+        cache: DynamicCache = output.past_key_values
+        return cache, length
+
+    def _left_pad(self, rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Ids and mask of shape (rows, width), real tokens at the right."""
+        width = max(len(row) for row in rows)
+        ids = torch.tensor([[self.encoder.end] * (width - len(row)) + row for row in rows])
+        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
+        return ids.to(self.device), mask.to(self.device)
+
+    def _label_scores(
+        self, cache: DynamicCache, rows: list[list[int]], choices: list[list[int]]
+    ) -> torch.Tensor:
+        """Mean log-likelihood of each label's tokens, (rows, labels).
+
+        The input is [left-padded prompt | label 1 but its last token | label 2 ... ]; one 4D mask
+        lets each label attend to prefix, prompt and itself.
+        """
+        past = cache.get_seq_length()
+        cache.batch_repeat_interleave(len(rows))
+        ids, mask = self._left_pad(rows)
+        count, width = ids.shape
+        tails = [choice[:-1] for choice in choices]
+        owner = torch.tensor([i for i, tail in enumerate(tails) for _ in tail], dtype=torch.long)
+        offset = torch.tensor([j for tail in tails for j in range(len(tail))], dtype=torch.long)
+        extra = len(owner)
+        total = width + extra
+        tail_ids = torch.tensor([token for tail in tails for token in tail], dtype=torch.long)
+        ids = torch.cat([ids, tail_ids.to(self.device).expand(count, extra)], dim=1)
+
+        lengths = mask.sum(dim=1, keepdim=True)
+        positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+        positions = past + torch.cat([positions, lengths + offset.to(self.device)], dim=1)
+
+        visible = torch.ones(total, total, dtype=torch.bool).tril()
+        visible[width:, width:] &= owner[:, None] == owner[None, :]
+        block = (
+            visible.to(self.device)[None]
+            & torch.cat([mask.bool(), mask.new_ones(count, extra).bool()], dim=1)[:, None]
+        )
+        allowed = torch.cat([block.new_ones(count, total, past), block], dim=2)
+        bias = torch.zeros(allowed.shape, dtype=self.dtype, device=self.device)
+        bias.masked_fill_(~allowed, torch.finfo(self.dtype).min)
+
+        # Logits at the prompt's last position give every label's first token, those at label tokens the rest.
+        columns = torch.arange(width - 1, total, device=self.device)
+        at_rows = torch.arange(count, device=self.device).repeat_interleave(len(columns))
+        with logits_at(self.core, at_rows, columns.repeat(count), total):
+            logits = self.core(
+                input_ids=ids,
+                attention_mask=bias[:, None],
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+            ).logits
+        self.tokens += int(mask.sum()) + count * extra
+        log_likelihood = logits.view(count, len(columns), -1).float().log_softmax(dim=-1)
+
+        scores = torch.empty(count, len(choices), device=self.device)
+        start = 1
+        for label, choice in enumerate(choices):
+            slots = [0, *range(start, start + len(choice) - 1)]
+            start += len(choice) - 1
+            scores[:, label] = log_likelihood[:, slots, choice].mean(dim=1)
+        return scores
+
+    def _greedy(
+        self, cache: DynamicCache, rows: list[list[int]], max_new_tokens: int
+    ) -> list[tuple[list[int], bool]]:
+        """For each row the new ids without the end token, and whether the end token came."""
+        past = cache.get_seq_length()
+        cache.batch_repeat_interleave(len(rows))
+        ids, mask = self._left_pad(rows)
+        positions = past + (mask.cumsum(dim=1) - 1).clamp(min=0)
+        mask = torch.cat([mask.new_ones(len(rows), past), mask], dim=1)
+        outputs: list[list[int]] = [[] for _ in rows]
+        ended = [False] * len(rows)
+        going = list(range(len(rows)))
+        self.tokens += sum(map(len, rows))
+        for _ in range(max_new_tokens):
+            tokens = self._next(ids, mask, positions, cache)
+            for row, token in zip(going, tokens.tolist(), strict=True):
+                if ended[row]:
+                    continue
+                if token == self.encoder.end:
+                    ended[row] = True
+                else:
+                    outputs[row].append(token)
+            alive = [slot for slot, row in enumerate(going) if not ended[row]]
+            if not alive:
+                break
+            self.tokens += len(alive)
+            ids, positions = tokens[:, None], positions[:, -1:] + 1
+            mask = torch.cat([mask, mask.new_ones(len(going), 1)], dim=1)
+            if len(alive) < COMPACT_SHARE * len(going):
+                keep = torch.tensor(alive, device=self.device)
+                cache.batch_select_indices(keep)
+                ids, positions, mask = ids[keep], positions[keep], mask[keep]
+                going = [going[slot] for slot in alive]
+        return list(zip(outputs, ended, strict=True))
+
+    def _next(
+        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: DynamicCache
+    ) -> torch.Tensor:
+        """The most likely next token of each row, (rows,); `cache` grows by the given ids."""
+        count, width = ids.shape
+        rows = torch.arange(count, device=self.device)
+        with logits_at(self.core, rows, torch.full_like(rows, width - 1), width):
+            output: Any = self.core(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+            )
+        best: torch.Tensor = output.logits.argmax(dim=-1)
+        return best
+
+
+def encode_prompts(encoder: Encoder, prompts: Sequence[str], shots: str) -> list[Prompt]:
+    """Prompts as ids, each behind the same shots."""
+    return [
+        Prompt(ids=ids, truncated=cut) for ids, cut in (encoder.prompt(text, shots=shots) for text in prompts)
+    ]
+
+
+def joined_labels(prompt: str, labels: Sequence[str]) -> list[str]:
+    """Labels as they follow `prompt`."""
+    return [join(prompt, label) for label in labels]

@@ -1,0 +1,192 @@
+"""Where work runs: one fresh process a call, forked from a server that has torch imported already.
+
+A worker that dies, hangs or runs out of memory is an outcome, never the end of the run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from harness.errors import TuneoffError
+
+WORK = "harness.worker"
+"""The module whose functions run in workers. It imports torch, so the parent never imports it."""
+
+TERMINATE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Died:
+    """A call that brought no value: the status its result gets, and why."""
+
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Raised:
+    """A user error that the call raised, to be raised again in the parent."""
+
+    error: TuneoffError
+
+
+class Executor:
+    """Runs functions in worker processes, one at a time."""
+
+    def __init__(self) -> None:
+        if "forkserver" in multiprocessing.get_all_start_methods():
+            self._context: Any = multiprocessing.get_context("forkserver")
+            self._context.set_forkserver_preload([WORK])
+        else:
+            self._context = multiprocessing.get_context("spawn")
+
+    def call(
+        self,
+        function: str,
+        *arguments: Any,
+        timeout: float,
+        on_message: Callable[[Any], None] = lambda message: None,
+    ) -> Any:
+        """`harness.worker.<function>(*arguments, send)` in a fresh process: its value, or `Died`.
+
+        What the function passes to `send` reaches `on_message`; all of it must be picklable.
+
+        Raises:
+            TuneoffError: The function raised one.
+        """
+        receiver, sender = self._context.Pipe(duplex=False)
+        process = self._context.Process(target=_worker, args=(function, arguments, sender), daemon=False)
+        kills = _kernel_kills()
+        process.start()
+        sender.close()
+        try:
+            outcome = self._follow(process, receiver, timeout, on_message)
+        finally:
+            _stop(process)
+            receiver.close()
+        if outcome is None:
+            outcome = _died(process.exitcode, kills)
+        if isinstance(outcome, Raised):
+            raise outcome.error
+        return outcome
+
+    def _follow(
+        self, process: Any, receiver: Connection, timeout: float, on_message: Callable[[Any], None]
+    ) -> Any:
+        """Pass messages on until the value comes; None if the process ended without one."""
+        deadline = time.monotonic() + timeout
+        while True:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                return Died(status="timeout", reason=f"stopped after {timeout:.0f} s, the budget's limit")
+            if not wait([receiver, process.sentinel], timeout=min(remaining, 1.0)):
+                continue
+            try:
+                kind, value = receiver.recv()
+            except (EOFError, ConnectionResetError):
+                process.join(TERMINATE_SECONDS)
+                return None
+            if kind == "value":
+                return value
+            on_message(value)
+
+
+def _worker(function: str, arguments: tuple[Any, ...], sender: Connection) -> None:
+    """Entry point of a worker process."""
+    with contextlib.suppress(AttributeError):
+        os.setsid()  # so that stopping the worker also stops what it started
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+    lock = threading.Lock()
+
+    def send(kind: str, value: Any) -> None:
+        with lock:
+            sender.send((kind, value))
+
+    try:
+        work = getattr(importlib.import_module(WORK), function)
+        value = work(*arguments, lambda message: send("message", message))
+    except TuneoffError as error:
+        value = Raised(error=error)
+    except MemoryError as error:
+        value = Died(status="oom", reason=str(error) or "out of memory")
+    except BaseException as error:
+        if is_out_of_memory(error):
+            value = Died(status="oom", reason=_first_line(error))
+        else:
+            value = Died(status="failed", reason=f"{_first_line(error)} at {_where(error)}")
+        traceback.print_exc(file=sys.stderr)
+        send("value", value)
+        raise SystemExit(1) from error
+    send("value", value)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch raised for lack of memory: its own type on a GPU, a plain RuntimeError on a CPU."""
+    return type(error).__name__ == "OutOfMemoryError" or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    line = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {line}" if line else type(error).__name__
+
+
+def _where(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"
+
+
+def _die_with(parent: Any) -> None:
+    """End this process as soon as the parent is gone: nobody would wait for its cell."""
+    wait([parent.sentinel])
+    os._exit(1)
+
+
+def _stop(process: Any) -> None:
+    """End the process and its group, if it still runs."""
+    process.join(2.0)  # a worker that has sent its value only has to leave
+    if process.is_alive():
+        process.terminate()
+        process.join(TERMINATE_SECONDS)
+    if process.is_alive():
+        process.kill()
+        process.join()
+    if hasattr(os, "killpg") and process.pid:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _died(exitcode: int | None, kills_before: int) -> Died:
+    if exitcode is not None and exitcode < 0:
+        name = signal.Signals(-exitcode).name
+        if name == "SIGKILL" and _kernel_kills() > kills_before:
+            return Died(status="oom", reason="killed by the kernel for lack of memory")
+        return Died(status="failed", reason=f"the worker was ended by {name}")
+    return Died(status="failed", reason=f"the worker left with exit code {exitcode} and no result")
+
+
+def _kernel_kills() -> int:
+    """How many processes the kernel has killed for memory so far; 0 where it does not say."""
+    statistics = Path("/proc/vmstat")
+    if statistics.exists():
+        for line in statistics.read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0

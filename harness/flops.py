@@ -1,0 +1,93 @@
+"""What training and evaluation cost in floating point operations: counted on one step, and by formula.
+
+Formula (LoRA Without Regret, 2025, in multiply-adds; two operations each here): a weight matrix
+costs 2 operations an element and token forwards, 2 for the gradient of its input, and 2 more for
+its own gradient where it is trained. Full fine-tuning is then 6N a token and LoRA 4N + 6A, with A
+the adapter's parameters. Attention adds 4 T^2 width a layer and sequence forwards, twice that back.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from harness.data import Batch
+from harness.train import target_loss
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepFlops:
+    """One training step on one batch: operations as counted, and by the formula."""
+
+    counted: float
+    formula: float
+
+
+def train_step_flops(model: PreTrainedModel, batch: Batch) -> StepFlops:
+    """Run one step without an update and count it; gradients and random state are left as they were."""
+    widths: list[int] = []
+    blocks = next(module for module in model.modules() if isinstance(module, torch.nn.ModuleList))
+    # The first block sees the batch's width plus the virtual tokens that an adapter puts before it.
+    handle = blocks[0].register_forward_pre_hook(lambda module, args: widths.append(args[0].shape[1]))
+    random_state = torch.get_rng_state()
+    try:
+        with FlopCounterMode(display=False, custom_mapping=_custom_operators()) as counter:
+            target_loss(model, batch).backward()  # type: ignore[no-untyped-call]
+    finally:
+        handle.remove()
+        torch.set_rng_state(random_state)
+        model.zero_grad(set_to_none=True)
+    formula = step_formula(model, rows=batch.ids.shape[0], width=widths[0], targets=len(batch.targets))
+    return StepFlops(counted=float(counter.get_total_flops()), formula=formula)
+
+
+def _custom_operators() -> dict[Any, Callable[..., int]]:
+    """Operators torch has no formula for: bitsandbytes' product with a 4-bit weight."""
+    if "bitsandbytes" not in sys.modules:
+        return {}
+
+    def gemm_4bit(left: torch.Size, packed: torch.Size, shape: Any, *rest: Any, **options: Any) -> int:
+        return 2 * left.numel() * int(shape[0])  # shape is (outputs, inputs)
+
+    return {torch.ops.bitsandbytes.gemm_4bit: gemm_4bit}
+
+
+def step_formula(model: PreTrainedModel, *, rows: int, width: int, targets: int) -> float:
+    """Operations of one training step on `rows` sequences of `width` tokens; `targets` positions have logits."""
+    head = model.get_output_embeddings()
+    total = 0.0
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear):
+            trained = any(parameter.requires_grad for parameter in module.parameters())
+            positions = targets if module is head else rows * width
+            total += _elements(module) * positions * (6 if trained else 4)
+    return total + 3 * _attention(model.config, rows, width)
+
+
+def forward_formula(model: PreTrainedModel, tokens: int) -> float:
+    """Operations of running `tokens` tokens forwards: 2 an element of every linear layer but the head.
+
+    Attention scores and the head, which sees few positions, are left out.
+    """
+    head = model.get_output_embeddings()
+    layers = (m for m in model.modules() if isinstance(m, torch.nn.Linear) and m is not head)
+    return 2.0 * tokens * sum(_elements(layer) for layer in layers)
+
+
+def _elements(layer: torch.nn.Linear) -> int:
+    """Elements of the weight matrix, however it is packed."""
+    return layer.in_features * layer.out_features
+
+
+def _attention(config: Any, rows: int, width: int) -> float:
+    head = int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
+    heads, layers = int(config.num_attention_heads), int(config.num_hidden_layers)
+    return 4.0 * rows * width**2 * heads * head * layers

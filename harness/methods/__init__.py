@@ -1,0 +1,1 @@
+"""Built-in methods, one family a file. A rank is a class attribute."""

@@ -1,0 +1,25 @@
+"""Full fine-tuning: every parameter is trained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.budget import Budget
+from harness.method import Method
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+class Full(Method):
+    """All weights, embeddings included, with float32 master copies."""
+
+    name = "full"
+    description = "full fine-tuning, all weights"
+    core = True
+    learning_rates = (1e-4, 3e-5, 3e-4, 1e-5, 1e-3)
+
+    def adapt(self, model: PreTrainedModel, budget: Budget) -> PreTrainedModel:
+        """Mark every parameter trainable."""
+        model.requires_grad_(True)
+        return model

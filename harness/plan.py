@@ -1,0 +1,86 @@
+"""Tasks x methods x seeds -> cells to run and cells to skip, each with its reason. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.budget import Budget
+from harness.environment import Environment
+from harness.method import Method
+
+EVALUATION_SHARE = 0.35
+TRAINING_SHARE = 0.2
+"""Shares of the probed matrix speed that evaluation and training were seen to reach on two CPU cores."""
+
+FIXED_SECONDS = 4.0
+CHARACTERS_A_TOKEN = 3.5
+PARAMETER_GUESS = 135e6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskSize:
+    """What an estimate needs of a task: pool sizes and mean lengths in characters."""
+
+    train: int
+    test: int
+    prompt: float
+    target: float
+    generates: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """One (task, method, seed): names as references that `registry` resolves.
+
+    Attributes:
+        skip: Why the cell will not run, or None.
+        seconds: Rough estimate of its wall-clock, 0 for a skip.
+    """
+
+    task: str
+    method: str
+    seed: int
+    skip: str | None
+    seconds: float
+
+
+def plan(
+    tasks: Mapping[str, TaskSize],
+    methods: Mapping[str, Method],
+    budget: Budget,
+    environment: Environment,
+    *,
+    parameters: float = PARAMETER_GUESS,
+) -> list[Cell]:
+    """The grid: all methods of a task before the next task, seeds outermost."""
+    cells = []
+    for seed in range(budget.seeds):
+        for task, size in tasks.items():
+            for name, method in methods.items():
+                skip = method.skip(environment)
+                seconds = 0.0 if skip else estimate(size, method, budget, environment, parameters)
+                cells.append(Cell(task=task, method=name, seed=seed, skip=skip, seconds=seconds))
+    return cells
+
+
+def estimate(
+    size: TaskSize, method: Method, budget: Budget, environment: Environment, parameters: float
+) -> float:
+    """Seconds of one cell from token counts and the probed matrix speed; good to a factor of two or so."""
+    prompt = min(size.prompt / CHARACTERS_A_TOKEN, budget.max_length)
+    target = min(size.target / CHARACTERS_A_TOKEN, budget.max_new_tokens)
+    tested = min(budget.test_examples, size.test) * (prompt + target)
+    # Generated tokens come one at a time and use the matrix unit badly: about four times dearer.
+    tested += 4 * min(budget.test_examples, size.test) * target * size.generates
+    seconds = 2 * parameters * tested / (EVALUATION_SHARE * environment.matmul_flops)
+    if method.learning_rates:
+        runs = 1 + (budget.trials if budget.trials > 1 else 0)
+        trained = min(budget.train_examples, size.train) * budget.epochs * (prompt + target)
+        seconds += runs * 6 * parameters * trained / (TRAINING_SHARE * environment.matmul_flops)
+    return FIXED_SECONDS + seconds
+
+
+def total_seconds(cells: Sequence[Cell]) -> float:
+    """Estimated seconds of all cells together."""
+    return sum(cell.seconds for cell in cells)

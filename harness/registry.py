@@ -1,0 +1,182 @@
+"""Finds tasks and methods: built-in packages, entry points of other packages, and single files."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import pkgutil
+import sys
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import TypeVar
+
+from harness.errors import PluginError, UsageError, unknown
+from harness.method import Method
+from harness.task import METRICS, Task
+
+Plugin = TypeVar("Plugin", Task, Method)
+
+TASK_ATTRIBUTES = ("name", "version", "family", "metric", "description", "source", "license")
+METHOD_ATTRIBUTES = ("name", "description")
+
+
+@cache
+def tasks() -> dict[str, Task]:
+    """Built-in tasks and those of entry points, by name."""
+    return _discover("tasks", "tuneoff.tasks", Task, TASK_ATTRIBUTES)
+
+
+@cache
+def methods() -> dict[str, Method]:
+    """Built-in methods and those of entry points, by name."""
+    return _discover("harness.methods", "tuneoff.methods", Method, METHOD_ATTRIBUTES)
+
+
+def task(reference: str, *, hub: bool = False) -> Task:
+    """The task of that name, or the one in that Python file; with `hub`, its larger twin.
+
+    Raises:
+        UsageError: There is no such task, or it has no twin.
+        PluginError: The file cannot be imported or breaks the contract.
+    """
+    if reference.endswith(".py"):
+        found = _only(_from_file(reference, Task, TASK_ATTRIBUTES), reference)
+    elif reference in tasks():
+        found = tasks()[reference]
+    else:
+        raise unknown("task", reference, tasks())
+    if found.metric not in METRICS:
+        raise PluginError(f"task {found.name!r}: metric {found.metric!r} is not one of {', '.join(METRICS)}")
+    if not hub:
+        return found
+    if found.hub_twin is None:
+        twins = [name for name, other in tasks().items() if other.hub_twin]
+        raise UsageError(f"task {reference!r} names no hub data set; those that do: {', '.join(twins)}")
+    return found.hub_twin()
+
+
+def method(reference: str) -> Method:
+    """The method of that name, or the one in that Python file.
+
+    Raises:
+        UsageError: There is no such method.
+        PluginError: The file cannot be imported or breaks the contract.
+    """
+    if reference.endswith(".py"):
+        return _only(_from_file(reference, Method, METHOD_ATTRIBUTES), reference)
+    if reference not in methods():
+        raise unknown("method", reference, methods())
+    return methods()[reference]
+
+
+def task_references(selection: str) -> list[str]:
+    """`--tasks`: "all", or names and files separated by commas, each checked."""
+    chosen = list(tasks()) if selection == "all" else _split(selection)
+    for reference in chosen:
+        task(reference)
+    return chosen
+
+
+def method_references(selection: str) -> list[str]:
+    """`--methods`: "core", "all", or names and files separated by commas, each checked."""
+    if selection == "core":
+        return [name for name, found in methods().items() if found.core]
+    chosen = list(methods()) if selection == "all" else _split(selection)
+    for reference in chosen:
+        method(reference)
+    return chosen
+
+
+def plugin_from_file(path: str) -> Task | Method:
+    """The one task or method class that a file defines.
+
+    Raises:
+        PluginError: There is none or more than one, or the file cannot be imported.
+    """
+    found: list[Task | Method] = [
+        *_from_file(path, Task, TASK_ATTRIBUTES),
+        *_from_file(path, Method, METHOD_ATTRIBUTES),
+    ]
+    if len(found) != 1:
+        raise PluginError(f"{path} defines {len(found)} task or method classes; a plugin file defines one")
+    return found[0]
+
+
+def _split(selection: str) -> list[str]:
+    names = list(dict.fromkeys(name.strip() for name in selection.split(",") if name.strip()))
+    if not names:
+        raise UsageError("the selection is empty; give names separated by commas, or 'all'")
+    return names
+
+
+def _discover(package: str, group: str, base: type[Plugin], attributes: Iterable[str]) -> dict[str, Plugin]:
+    found: dict[str, Plugin] = {}
+    root = importlib.import_module(package)
+    for info in sorted(pkgutil.iter_modules(root.__path__), key=lambda info: info.name):
+        for plugin in _plugins(importlib.import_module(f"{package}.{info.name}"), base, attributes):
+            found[plugin.name] = plugin
+    for entry in importlib.metadata.entry_points(group=group):
+        plugin_class = entry.load()
+        _check(plugin_class, attributes, f"entry point {entry.value!r}")
+        if plugin_class.name in found:
+            raise PluginError(f"entry point {entry.value!r} redefines the name {plugin_class.name!r}")
+        found[plugin_class.name] = plugin_class()
+    return found
+
+
+def _from_file(path: str, base: type[Plugin], attributes: Iterable[str]) -> list[Plugin]:
+    file = Path(path).expanduser().resolve()
+    if not file.is_file():
+        raise PluginError(f"there is no plugin file {path!r}")
+    name = f"tuneoff_plugin_{file.stem}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise PluginError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickle look a module up by name
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise PluginError(f"{path}, line {error.lineno}: {error.msg}") from error
+    except Exception as error:
+        raise PluginError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    return _plugins(module, base, attributes)
+
+
+def _plugins(module: ModuleType, base: type[Plugin], attributes: Iterable[str]) -> list[Plugin]:
+    """One instance of each class that the module itself defines and that has a name.
+
+    Twins, which another task of the module names, are reached through that task alone.
+    """
+    classes = [
+        value
+        for value in vars(module).values()
+        if inspect.isclass(value)
+        and issubclass(value, base)
+        and value.__module__ == module.__name__
+        and not inspect.isabstract(value)
+        and hasattr(value, "name")
+    ]
+    twins = {getattr(value, "hub_twin", None) for value in classes}
+    found = []
+    for value in classes:
+        if value not in twins:
+            _check(value, attributes, module.__file__ or module.__name__)
+            found.append(value())
+    return found
+
+
+def _check(plugin: type, attributes: Iterable[str], where: str) -> None:
+    missing = [name for name in attributes if not hasattr(plugin, name)]
+    if missing:
+        raise PluginError(f"{where}: class {plugin.__name__} lacks {', '.join(missing)}")
+
+
+def _only(found: list[Plugin], path: str) -> Plugin:
+    if len(found) != 1:
+        raise PluginError(f"{path} defines {len(found)} such classes; a plugin file defines exactly one")
+    return found[0]

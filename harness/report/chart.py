@@ -1,0 +1,263 @@
+"""The report's figures: rows in, a matplotlib figure out. Only `save` touches the disk.
+
+No text from a result is ever read as mathematical notation, and a user's matplotlibrc has no say.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib import style, ticker
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from harness import stats
+from harness.report import words
+from harness.report.labels import place
+from harness.report.palette import GREY, look, order
+from harness.report.rows import Board, Row, mean, methods_of
+from harness.stats import Interval
+
+WIDTH, HEIGHT, DPI = 8.0, 4.5, 150
+"""Inches, and dots an inch: 1,200 pixels wide, shown at 800 or so in a README."""
+
+STYLE: Any = {
+    "font.family": ["DejaVu Sans"],
+    "font.size": 11.0,
+    "axes.titlesize": 12.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "figure.constrained_layout.use": True,
+    "text.parse_math": False,
+    "text.usetex": False,
+}
+LONGEST = 24
+PHASES = {
+    "load": "#999999",
+    "encode": "#F0E442",
+    "compile": "#000000",
+    "flops": "#CC79A7",
+    "tune": "#56B4E9",
+    "train": "#0072B2",
+    "evaluate": "#E69F00",
+}
+OTHER_PHASE = "#D55E00"
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write the figure as a PNG; a reader meanwhile sees the old one or the new one, never half of it."""
+    temporary = path.with_name(f".{path.name}")
+    with style.context(["default", STYLE]):
+        figure.savefig(temporary, format="png", dpi=DPI)
+    temporary.replace(path)
+
+
+def quality(task: str, rows: Mapping[str, Row]) -> Figure | None:
+    """Quality of every method with its interval, one line each; None where there is none to show."""
+    scored = [(method, row.quality) for method, row in rows.items() if row.quality]
+    if not scored:
+        return None
+    with style.context(["default", STYLE]):
+        figure = Figure(figsize=(WIDTH, max(HEIGHT, 1.3 + 0.4 * len(scored))))
+        axes = figure.subplots()
+        for line, (method, estimate) in enumerate(scored):
+            _dot(axes, method, 100 * estimate.value, line, across=_ends(estimate))
+            text = f"{words.percent(estimate.value)}  "
+            axes.annotate(text, (100 * estimate.value, line), (0, 7), textcoords="offset points", ha="center")
+        full = rows["full"].quality if "full" in rows else None
+        if full:
+            axes.axvspan(100 * full.low, 100 * full.high, color="#000000", alpha=0.07, linewidth=0)
+        axes.set_yticks(range(len(scored)), [label(method) for method, _ in scored])
+        axes.set_ylim(len(scored) - 0.5, -0.7)
+        axes.grid(axis="x", color="#DDDDDD")
+        metric = next((row.metric for row in rows.values() if row.metric), None) or "quality"
+        band = " (grey band: interval of full)" if full else ""
+        axes.set_xlabel(f"{label(metric)}, %, with 95% interval{band}")
+        axes.set_title(label(task), loc="left")
+    return figure
+
+
+def trade_off(rows: Board, cost: Callable[[Row], float | None], unit: str) -> Figure | None:
+    """Mean quality against a mean cost over tasks, the Pareto front marked; untrained methods as lines.
+
+    Args:
+        rows: A grid without gaps.
+        cost: The cost of a row, None where the method has none.
+        unit: What the cost is called on the axis.
+
+    Returns:
+        None unless two methods have a cost.
+    """
+    found: list[tuple[str, float, Interval]] = []
+    flat: list[tuple[str, Interval]] = []
+    for method in methods_of(rows):
+        own = [task[method] for task in rows.values()]
+        estimate, spent = stats.tasks_interval([row.runs for row in own]), mean([cost(row) for row in own])
+        if spent:
+            found.append((method, spent, estimate))
+        else:
+            flat.append((method, estimate))
+    if len(found) < 2:
+        return None
+    with style.context(["default", STYLE]):
+        figure = Figure(figsize=(WIDTH, HEIGHT))
+        axes = figure.subplots()
+        best = front([(spent, estimate.value) for _, spent, estimate in found])
+        axes.plot(
+            [found[at][1] for at in best],
+            [100 * found[at][2].value for at in best],
+            drawstyle="steps-post",
+            color=GREY,
+            linewidth=6,
+            alpha=0.3,
+            solid_capstyle="round",
+        )
+        for method, spent, estimate in found:
+            _dot(axes, method, spent, 100 * estimate.value, along=_ends(estimate))
+        for method, estimate in flat:
+            axes.axhline(100 * estimate.value, color=GREY, linestyle=look(method).line, linewidth=1.2)
+        _cost_axis(axes, [spent for _, spent, _ in found], unit)
+        axes.set_ylabel("mean quality, %")
+        axes.set_title(f"Quality against {unit} ({_tasks(len(rows))}; thick line: Pareto front)", loc="left")
+        marks = [(label(method), spent, 100 * estimate.value) for method, spent, estimate in found]
+        bars = [(spent, 100 * estimate.low, 100 * estimate.high) for _, spent, estimate in found]
+        place(axes, marks, bars, [(label(method), 100 * estimate.value) for method, estimate in flat])
+    return figure
+
+
+def front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Positions of the (cost, quality) points that no other point beats, by rising cost."""
+    best, kept = -math.inf, []
+    for at in sorted(range(len(points)), key=lambda at: (points[at][0], -points[at][1])):
+        if points[at][1] > best:
+            best = points[at][1]
+            kept.append(at)
+    return kept
+
+
+def curves(rows: Board) -> Figure | None:
+    """Training loss against step, one panel a task, mean over seeds, smoothed over a twentieth of the run."""
+    lines = {task: _losses(own) for task, own in rows.items()}
+    lines = {task: own for task, own in lines.items() if own}
+    if not lines:
+        return None
+    columns = min(len(lines), 2 if len(lines) <= 4 else 3)
+    height = math.ceil(len(lines) / columns)
+    with style.context(["default", STYLE]):
+        figure = Figure(figsize=(WIDTH, max(HEIGHT, 2.4 * height + 1.2)))
+        panels = figure.subplots(height, columns, squeeze=False).flatten().tolist()
+        for panel in panels[len(lines) :]:
+            panel.remove()
+        for panel, (task, own) in zip(panels, lines.items(), strict=False):
+            for method, losses in own.items():
+                own_look = look(method)
+                dot = own_look.marker if len(losses) == 1 else None
+                panel.plot(losses, color=own_look.colour, linestyle=own_look.line, marker=dot, linewidth=1.6)
+            panel.set_title(label(task), loc="left")
+            panel.set_ylim(bottom=0)
+            panel.grid(color="#DDDDDD")
+        figure.supxlabel("optimizer step", fontsize=11)
+        figure.supylabel("training loss (nats a target token)", fontsize=11)
+        methods = order({method for own in lines.values() for method in own})
+        handles = [
+            Line2D([], [], color=look(name).colour, linestyle=look(name).line, label=label(name))
+            for name in methods
+        ]
+        figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, handlelength=3)
+    return figure
+
+
+def phases(rows: Board) -> Figure | None:
+    """Where the seconds of a cell went: phases stacked, a bar a method, mean over tasks and seeds."""
+    spent: dict[str, dict[str, float]] = {}
+    for method in reversed(methods_of(rows)):
+        cells = [cell for own in rows.values() for cell in own[method].ok]
+        names = {name for cell in cells for name in cell.phases}
+        spent[method] = {
+            name: sum(cell.phases[name].seconds for cell in cells if name in cell.phases) / len(cells)
+            for name in names
+        }
+    known = list(PHASES)
+    seen = {name for own in spent.values() for name in own}
+    if not seen:
+        return None
+    with style.context(["default", STYLE]):
+        figure = Figure(figsize=(WIDTH, max(HEIGHT, 1.6 + 0.4 * len(spent))))
+        axes = figure.subplots()
+        start = dict.fromkeys(spent, 0.0)
+        for name in sorted(seen, key=lambda name: (known.index(name) if name in PHASES else 99, name)):
+            widths = [own.get(name, 0.0) for own in spent.values()]
+            left, colour = list(start.values()), PHASES.get(name, OTHER_PHASE)
+            axes.barh(range(len(spent)), widths, left=left, height=0.7, color=colour, label=label(name))
+            start = {method: start[method] + own.get(name, 0.0) for method, own in spent.items()}
+        for line, total in enumerate(start.values()):
+            axes.annotate(
+                words.seconds(total), (total, line), (5, 0), textcoords="offset points", va="center"
+            )
+        axes.set_yticks(range(len(spent)), [label(method) for method in spent])
+        axes.margins(x=0.12)
+        axes.set_xlim(left=0)
+        axes.grid(axis="x", color="#DDDDDD")
+        axes.set_xlabel(f"seconds a cell ({_tasks(len(rows))})")
+        figure.legend(loc="outside upper center", ncols=min(len(seen), 8), frameon=False, handlelength=1)
+    return figure
+
+
+def label(name: str) -> str:
+    """A name as a figure can show it: the font's letters only, shortened."""
+    text = words.printable(name).encode("ascii", "replace").decode()
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+
+
+def _dot(
+    axes: Axes,
+    method: str,
+    x: float,
+    y: float,
+    *,
+    across: tuple[float, float] | None = None,
+    along: tuple[float, float] | None = None,
+) -> None:
+    colour, marker = look(method).colour, look(method).marker
+    if across:
+        axes.plot(across, (y, y), color=colour, linewidth=2, solid_capstyle="round")
+    if along:
+        axes.plot((x, x), along, color=colour, linewidth=1.2, alpha=0.7)
+    axes.plot([x], [y], marker=marker, markersize=9, color=colour, markeredgecolor="white")
+
+
+def _ends(estimate: Interval) -> tuple[float, float]:
+    return 100 * estimate.low, 100 * estimate.high
+
+
+def _tasks(count: int) -> str:
+    return "1 task" if count == 1 else f"mean over {count} tasks"
+
+
+def _cost_axis(axes: Axes, costs: Sequence[float], unit: str) -> None:
+    """Logarithmic only where the costs span a factor of eight: a narrow log axis has too few labels."""
+    if max(costs) > 8 * min(costs):
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(ticker.NullFormatter())
+    axes.margins(x=0.12, y=0.12)
+    axes.grid(color="#DDDDDD")
+    axes.set_xlabel(unit)
+
+
+def _losses(rows: Mapping[str, Row]) -> dict[str, pd.Series[float]]:
+    found = {}
+    for method, row in rows.items():
+        known = [
+            (point.step, point.loss) for cell in row.ok for point in cell.curve if point.loss is not None
+        ]
+        if known:
+            steps = pd.DataFrame(known, columns=["step", "loss"]).groupby("step")["loss"].mean()
+            found[method] = steps.rolling(max(1, len(steps) // 20), min_periods=1, center=True).mean()
+    return found

@@ -1,0 +1,174 @@
+"""Results grouped as the report shows them: a row for each task and method, over its seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from harness import stats
+from harness.report.palette import order
+from harness.result import Phase, Result
+from harness.stats import Interval, Runs
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """What one method did on one task. Costs are means over the seeds that ended ok, None where unknown.
+
+    Attributes:
+        cells: Its results, by seed, whatever their status.
+        ok: Those that ended ok; all figures come from them.
+        runs: Their item scores, a mapping a seed.
+        quality: Mean score with its interval.
+        items: Test items that every seed scored.
+        seconds: Duration of the train phase.
+        peak_bytes: Peak memory of the train phase.
+        joules: Energy of the train phase.
+        flops: Counted training FLOPs.
+        trainable: Parameters trained.
+        total: All parameters.
+    """
+
+    task: str
+    method: str
+    cells: tuple[Result, ...]
+    ok: tuple[Result, ...]
+    runs: Runs
+    quality: Interval | None
+    items: int
+    seconds: float | None
+    peak_bytes: float | None
+    joules: float | None
+    flops: float | None
+    trainable: float | None
+    total: float | None
+
+    @property
+    def metric(self) -> str | None:
+        """What the mean score is called."""
+        return next((cell.metric.name for cell in self.cells if cell.metric), None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shares:
+    """A row's costs relative to full fine-tuning on the same task, None where either is unknown."""
+
+    parameters: float | None
+    flops: float | None
+    seconds: float | None
+    joules: float | None
+
+
+Board = Mapping[str, Mapping[str, Row]]
+"""Rows by task, then by method, both in the order they are shown."""
+
+
+def board(results: Sequence[Result]) -> Board:
+    """All rows: tasks by family and name, methods in the palette's order."""
+    tasks = {result.task: result.family for result in results}
+    found = {}
+    for task in sorted(tasks, key=lambda name: (tasks[name], name)):
+        own = [result for result in results if result.task == task]
+        found[task] = {
+            method: _row(task, method, [result for result in own if result.method == method])
+            for method in order({result.method for result in own})
+        }
+    return found
+
+
+def shares(row: Row, full: Row | None) -> Shares:
+    """The costs of `row` relative to those of `full`; without one, parameters to the method's own total."""
+    if full is None or not full.ok:
+        return Shares(parameters=_ratio(row.trainable, row.total), flops=None, seconds=None, joules=None)
+    return Shares(
+        parameters=_ratio(row.trainable, full.trainable),
+        flops=_ratio(row.flops, full.flops),
+        seconds=_ratio(row.seconds, full.seconds),
+        joules=_ratio(row.joules, full.joules),
+    )
+
+
+def paired(rows: Mapping[str, Row], first: str, second: str) -> Interval | None:
+    """Quality of `first` minus that of `second`, item by item; None where they share no item."""
+    runs = _runs(rows, first, second)
+    return None if runs is None else stats.difference(*runs)
+
+
+def gain(rows: Mapping[str, Row], method: str) -> Interval | None:
+    """Share of full fine-tuning's gain over zero-shot that `method` keeps; None where that means nothing."""
+    runs = _runs(rows, method, "zero-shot", "full")
+    return None if runs is None else stats.gain_retained(*runs)
+
+
+def compared(rows: Board) -> Board:
+    """The largest part of the grid without gaps: tasks on which all of the kept methods have a quality.
+
+    Methods are given up one by one, the one with the fewest tasks first; of all the stages the one
+    with the most cells is kept, so that one failed method neither hides the others nor a live grid.
+    """
+    scored = {task: {method: row for method, row in own.items() if row.quality} for task, own in rows.items()}
+    methods = order({method for own in scored.values() for method in own})
+    best: Board = {}
+    while methods:
+        stage = {
+            task: {method: own[method] for method in methods}
+            for task, own in scored.items()
+            if own.keys() >= set(methods) and _same_items([own[method] for method in methods])
+        }
+        if len(stage) * len(methods) > sum(map(len, best.values())):
+            best = stage
+        methods.remove(min(reversed(methods), key=lambda name: sum(name in own for own in scored.values())))
+    return best
+
+
+def methods_of(rows: Board) -> list[str]:
+    """Every method on the board, in the palette's order."""
+    return order({method for own in rows.values() for method in own})
+
+
+def mean(values: Sequence[float | None]) -> float | None:
+    """The mean of what is known, None if nothing is."""
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def _row(task: str, method: str, cells: list[Result]) -> Row:
+    cells.sort(key=lambda cell: cell.seed)
+    ok = [cell for cell in cells if cell.status == "ok"]
+    runs = [{item.id: item.score for item in cell.items} for cell in ok if cell.items]
+    items = len(set[str](runs[0]).intersection(*runs)) if runs else 0
+    return Row(
+        task=task,
+        method=method,
+        cells=tuple(cells),
+        ok=tuple(ok),
+        runs=runs,
+        quality=stats.runs_interval(runs) if items else None,
+        items=items,
+        seconds=_train(ok, lambda phase: phase.seconds),
+        peak_bytes=_train(ok, lambda phase: phase.peak_bytes),
+        joules=_train(ok, lambda phase: phase.energy_joules),
+        flops=mean([(cell.flops or {}).get("train") for cell in ok]),
+        trainable=mean([(cell.parameters or {}).get("trainable") for cell in ok]),
+        total=mean([(cell.parameters or {}).get("total") for cell in ok]),
+    )
+
+
+def _train(cells: Sequence[Result], figure: Callable[[Phase], float | None]) -> float | None:
+    return mean([figure(cell.phases["train"]) for cell in cells if "train" in cell.phases])
+
+
+def _ratio(part: float | None, whole: float | None) -> float | None:
+    return part / whole if part is not None and whole else None
+
+
+def _runs(rows: Mapping[str, Row], *methods: str) -> list[Runs] | None:
+    """The runs of those methods, None unless all have some and share an item."""
+    chosen = [rows[method] for method in methods if method in rows and rows[method].quality]
+    return [row.runs for row in chosen] if len(chosen) == len(methods) and _same_items(chosen) else None
+
+
+def _same_items(rows: Sequence[Row]) -> bool:
+    runs = [run for row in rows for run in row.runs]
+    return bool(set[str](runs[0]).intersection(*runs[1:]))

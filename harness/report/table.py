@@ -1,0 +1,200 @@
+"""The report's tables, as pandas frames whose cells are Markdown already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from harness import stats
+from harness.report import words
+from harness.report.article import CLAIMS
+from harness.report.rows import Board, Row, gain, mean, methods_of, paired, shares
+from harness.result import Result
+
+GAIN = "full's gain kept"
+OPTIONAL = ("of full's FLOPs", "of full's seconds", "of full's energy", GAIN)
+"""Columns of the task table that are left out where no method has a figure."""
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """The frame as a GitHub table: first column to the left, the others to the right."""
+    lines = [list(frame.columns), ["---", *["---:"] * (len(frame.columns) - 1)], *frame.values.tolist()]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def task_table(rows: Mapping[str, Row]) -> pd.DataFrame:
+    """One task in the article's form: quality beside what it cost."""
+    full = rows.get("full")
+    metric = next((row.metric for row in rows.values() if row.metric), None)
+    quality = f"quality ({words.escaped(metric)})" if metric else "quality"
+    lines = []
+    for method, row in rows.items():
+        parts = shares(row, full)
+        lines.append(
+            {
+                "method": _name(row),
+                quality: words.interval(row.quality) if row.quality else _statuses(row),
+                "training time": words.seconds(row.seconds),
+                "peak memory": words.gigabytes(row.peak_bytes),
+                "parameters trained": words.share(parts.parameters),
+                "of full's FLOPs": words.share(parts.flops),
+                "of full's seconds": words.share(parts.seconds),
+                "of full's energy": words.share(parts.joules),
+                GAIN: _gain(rows, method),
+            }
+        )
+    frame = pd.DataFrame(lines)
+    return frame.drop(columns=[name for name in OPTIONAL if (frame[name] == words.ABSENT).all()])
+
+
+def article_table(task: str, rows: Mapping[str, Row]) -> pd.DataFrame:
+    """The article's figures for one of its two tasks beside ours."""
+    claims = CLAIMS[task]
+    full, own_full = claims["full"], rows.get("full")
+    lines = []
+    for method, claim in claims.items():
+        row = rows.get(method)
+        own = shares(row, own_full) if row else None
+        distance = paired(rows, method, "full") if method != "full" else None
+        lines.append(
+            {
+                "method": words.code(method),
+                "article: quality": words.percent(claim.quality),
+                "here: quality": words.interval(row.quality) if row else words.ABSENT,
+                "article: gap to full": words.gap(claim.quality - full.quality if method != "full" else None),
+                "here: gap to full": words.points(distance),
+                "article: time": words.seconds(claim.seconds),
+                "here: time": words.seconds(row.seconds) if row else words.ABSENT,
+                "article: time of full's": words.share(claim.seconds / full.seconds),
+                "here: time of full's": words.share(own.seconds) if own else words.ABSENT,
+                'article: "compute"': words.share(claim.compute),
+                "here: FLOPs of full's": words.share(own.flops) if own else words.ABSENT,
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def summary_table(rows: Board) -> pd.DataFrame:
+    """Mean rank, quality and costs of every method over the tasks of a grid without gaps."""
+    ranks = stats.mean_ranks(
+        [{method: row.runs for method, row in own.items()} for own in rows.values()],
+    )
+    lines = []
+    for method in sorted(ranks, key=lambda name: ranks[name].value):
+        own = [task[method] for task in rows.values()]
+        lines.append(
+            {
+                "method": words.code(method),
+                "mean rank": words.rank(ranks[method]),
+                "mean quality": words.interval(stats.tasks_interval([row.runs for row in own])),
+                "mean training time": words.seconds(mean([row.seconds for row in own])),
+                "mean peak memory": words.gigabytes(mean([row.peak_bytes for row in own])),
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def readme_table(rows: Board) -> pd.DataFrame:
+    """Methods down, tasks across, mean costs at the end."""
+    lines = []
+    for method in methods_of(rows):
+        own = [task[method] for task in rows.values() if method in task]
+        line = {"method": words.code(method)}
+        for task, there in rows.items():
+            line[words.code(task)] = (
+                words.interval(there[method].quality) if method in there else words.ABSENT
+            )
+        line["mean training time"] = words.seconds(mean([row.seconds for row in own]))
+        line["mean peak memory"] = words.gigabytes(mean([row.peak_bytes for row in own]))
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def unfinished_table(results: Sequence[Result]) -> pd.DataFrame | None:
+    """Cells that did not end ok, and why; cells of one reason share a line."""
+    seeds: dict[tuple[str, str, str, str], list[int]] = {}
+    for cell in results:
+        if cell.status != "ok":
+            key = (cell.task, cell.method, cell.status, words.escaped(cell.reason or words.ABSENT))
+            seeds.setdefault(key, []).append(cell.seed)
+    lines = [
+        {
+            "task": words.code(task),
+            "method": words.code(method),
+            "seeds": _numbers(numbers),
+            "status": status,
+            "reason": reason,
+        }
+        for (task, method, status, reason), numbers in sorted(seeds.items())
+    ]
+    return pd.DataFrame(lines) if lines else None
+
+
+def truncation_table(rows: Board) -> pd.DataFrame | None:
+    """How often a training example or a test item was cut, summed over seeds; None if never."""
+    lines = []
+    for own in rows.values():
+        for row in own.values():
+            trained = [cell.train for cell in row.ok if cell.train]
+            items = [item for cell in row.ok for item in cell.items]
+            cut, short = sum(train.truncated for train in trained), sum(item.truncated for item in items)
+            if cut or short:
+                examples = sum(train.examples for train in trained)
+                lines.append(
+                    {
+                        "task": words.code(row.task),
+                        "method": words.code(row.method),
+                        "training examples cut": f"{cut} of {examples}" if trained else words.ABSENT,
+                        "test items cut": f"{short} of {len(items)}",
+                    }
+                )
+    return pd.DataFrame(lines) if lines else None
+
+
+def methods_table(results: Sequence[Result], methods: Sequence[str]) -> pd.DataFrame:
+    """Each method's configuration, its learning rates, and how many it could try."""
+    lines = []
+    for method in methods:
+        own = [cell for cell in results if cell.method == method]
+        trained = [cell.train for cell in own if cell.train]
+        offered = {float(value) for cell in own for value in cell.identity.get("learning_rates") or ()}
+        configurations = {words.settings(cell.identity.get("method_config") or {}) for cell in own}
+        lines.append(
+            {
+                "method": words.code(method),
+                "configuration": "; ".join(sorted(configurations)),
+                "learning rates on offer": _rates(offered),
+                "used": _rates({train.learning_rate for train in trained}),
+                "trials a cell": _numbers(sorted({len(train.trials) for train in trained})),
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def pairs_table(pairs: Mapping[str, str], names: tuple[str, str]) -> pd.DataFrame:
+    """Two columns, the values Markdown already."""
+    return pd.DataFrame(list(pairs.items()), columns=list(names))
+
+
+def _name(row: Row) -> str:
+    whole = len(row.ok) in (0, len(row.cells))
+    return words.code(row.method) + ("" if whole else f" ({len(row.ok)} of {len(row.cells)} seeds)")
+
+
+def _statuses(row: Row) -> str:
+    return ", ".join(dict.fromkeys(cell.status for cell in row.cells if cell.status != "ok")) or words.ABSENT
+
+
+def _gain(rows: Mapping[str, Row], method: str) -> str:
+    kept = gain(rows, method)
+    # 0% and 100% by definition: an interval would suggest that they were measured.
+    return words.percent(kept.value) if kept and method in ("zero-shot", "full") else words.interval(kept)
+
+
+def _rates(values: set[float]) -> str:
+    return ", ".join(words.rate(value) for value in sorted(values)) or words.ABSENT
+
+
+def _numbers(values: Sequence[int]) -> str:
+    return ", ".join(map(str, values)) or words.ABSENT

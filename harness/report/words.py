@@ -1,0 +1,126 @@
+"""Numbers and names as the report writes them, and everything that comes from results made harmless."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+
+from harness.stats import Interval
+
+ABSENT = "-"
+PLAIN = re.compile(r"[A-Za-z0-9][\w.@+-]*", re.ASCII)
+"""Names that a code span shows as they are."""
+LONGEST = 300
+"""Characters of one text kept in the report: reasons may hold whole tracebacks."""
+
+
+def percent(value: float | None) -> str:
+    """0.6154 as "61.5%"."""
+    return ABSENT if value is None else f"{100 * value:.1f}%"
+
+
+def interval(estimate: Interval | None) -> str:
+    """Quality with its interval: "61.5% [54.6, 68.0]"."""
+    if estimate is None:
+        return ABSENT
+    return f"{percent(estimate.value)} [{_unsigned(100 * estimate.low)}, {_unsigned(100 * estimate.high)}]"
+
+
+def points(estimate: Interval | None) -> str:
+    """A difference of two qualities: "-1.5 points [-4.0, 1.0]"."""
+    if estimate is None:
+        return ABSENT
+    low, high = _unsigned(100 * estimate.low), _unsigned(100 * estimate.high)
+    return f"{_signed(100 * estimate.value)} points [{low}, {high}]"
+
+
+def gap(value: float | None) -> str:
+    """A difference of two qualities without an interval: "-1.4 points"."""
+    return ABSENT if value is None else f"{_signed(100 * value)} points"
+
+
+def rank(estimate: Interval) -> str:
+    """A mean rank: "1.7 [1.3, 2.3]"."""
+    return f"{estimate.value:.1f} [{estimate.low:.1f}, {estimate.high:.1f}]"
+
+
+def share(value: float | None) -> str:
+    """A share of full fine-tuning's cost, to two digits where it is small: "24.1%", "0.37%", "0.0012%"."""
+    if value is None:
+        return ABSENT
+    hundredths = 100 * value
+    if hundredths == 0:
+        return "0%"
+    if hundredths >= 0.995:
+        return f"{hundredths:.1f}%"
+    decimals = 1 - int(f"{hundredths:.1e}".partition("e")[2])
+    return f"{hundredths:.{decimals}f}%"
+
+
+def seconds(value: float | None) -> str:
+    """A duration: "3.4 s", "24 s", "3 min 12 s", "1.2 h"."""
+    if value is None:
+        return ABSENT
+    if value < 9.95:
+        return f"{value:.1f} s"
+    if round(value) < 60:
+        return f"{value:.0f} s"
+    if round(value) < 3600:
+        minutes, rest = divmod(round(value), 60)
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    return f"{value / 3600:.1f} h"
+
+
+def gigabytes(value: float | None) -> str:
+    """A number of bytes in units of 10^9: "1.23 GB"."""
+    return ABSENT if value is None else f"{value / 1e9:.2f} GB"
+
+
+def rate(value: float) -> str:
+    """A learning rate: "2e-4"."""
+    mantissa, _, exponent = f"{value:.3e}".partition("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+
+
+def printable(text: object) -> str:
+    """One line of visible characters: control, format and unassigned ones become spaces, runs of them one.
+
+    Text from a model can carry terminal escapes and marks that reverse what follows.
+    """
+    clean = "".join(" " if unicodedata.category(letter)[0] in "CZ" else letter for letter in str(text))
+    return " ".join(clean.split())
+
+
+def escaped(text: object) -> str:
+    """Any text as Markdown that shows it literally, in a table cell too: no markup, HTML, link or mention."""
+    clean = printable(text)
+    clean = clean if len(clean) <= LONGEST else clean[: LONGEST - 3] + "..."
+    clean = re.sub(r"([\\`*_{}\[\]#+!|~$@])", r"\\\1", clean)
+    clean = clean.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"(?i)(:(?=//)|(?<=www)\.)", r"\\\1", clean)
+
+
+def code(name: object) -> str:
+    """A name in a code span, or escaped where a code span could not hold it."""
+    text = str(name)
+    return f"`{text}`" if PLAIN.fullmatch(text) and len(text) <= LONGEST else escaped(text)
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Parts of a sentence joined by commas and an "and"."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def settings(values: Mapping[str, object]) -> str:
+    """A mapping in one line, by key: "alpha=32, r=16"."""
+    return escaped(", ".join(f"{name}={values[name]}" for name in sorted(values))) or ABSENT
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.1f}" if round(value, 1) else "0.0"
+
+
+def _unsigned(value: float) -> str:
+    """One decimal, and never "-0.0"."""
+    return f"{value:.1f}" if round(value, 1) else "0.0"

@@ -1,0 +1,265 @@
+"""Walks the grid: plan, one worker a cell, progress, resume, live reports."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from harness import model, registry
+from harness.budget import RECIPE, Budget, preset
+from harness.environment import Environment
+from harness.errors import ResultError, UsageError
+from harness.executor import Died, Executor
+from harness.job import Job, Prepared
+from harness.method import Method
+from harness.plan import Cell, plan
+from harness.result import FINAL, Result, Store
+
+PREPARE_SECONDS = 900.0
+RENDER_SECONDS = 60.0
+"""A live report is drawn at most this often, between cells, so that it never runs beside a measurement."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What the user asked for, as given on the command line; None means the default for this machine."""
+
+    tasks: str
+    methods: str
+    model: str
+    budget: str | None
+    seeds: int | None
+    results: Path | None
+    reports: Path | None
+    device: str
+    hub: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grid:
+    """A planned run: nothing of it has started."""
+
+    cells: Sequence[Cell]
+    tasks: Mapping[str, Prepared]
+    methods: Mapping[str, Method]
+    budget: Budget
+    environment: Environment
+    source: model.ModelSource
+    store: Store
+    reports: Path
+    hub: bool
+
+
+class Listener:
+    """What a run tells while it goes on; the command line draws it. Every method may be overridden."""
+
+    def note(self, text: str) -> None:
+        """Something worth a line."""
+
+    def start(self, cells: Sequence[Cell]) -> None:
+        """The grid is about to run."""
+
+    def cell(self, cell: Cell, kept: bool) -> None:
+        """A cell starts, or is `kept` from an earlier run."""
+
+    def progress(self, phase: str, done: int, total: int) -> None:
+        """The current cell's phase moved."""
+
+    def result(self, cell: Cell, result: Result, kept: bool) -> None:
+        """A cell has its result."""
+
+
+def build(settings: Settings, executor: Executor, listener: Listener) -> Grid:
+    """Check everything the user gave, look at the machine, load the tasks and plan.
+
+    Raises:
+        TuneoffError: Something named does not exist or cannot be read.
+    """
+    task_names = registry.task_references(settings.tasks)
+    methods = {name: registry.method(name) for name in registry.method_references(settings.methods)}
+    budget = None if settings.budget is None else preset(settings.budget)
+    environment = _value(executor.call("probe", settings.device, timeout=PREPARE_SECONDS))
+    if budget is None:
+        budget = preset("quick" if environment.device == "cpu" else "standard")
+    if settings.seeds is not None:
+        budget = replace(budget, seeds=settings.seeds)
+    source = model.resolve(settings.model, device=environment.device, precision=environment.precision)
+    prepared = {}
+    for name in task_names:
+        listener.note(f"loading {name}")
+        prepared[name] = _value(executor.call("prepare", name, settings.hub, timeout=PREPARE_SECONDS), name)
+    cells = plan({name: task.size for name, task in prepared.items()}, methods, budget, environment)
+    run_name = f"{Path(source.source).name.lower()}-{budget.name}"
+    return Grid(
+        cells=cells,
+        tasks=prepared,
+        methods=methods,
+        budget=budget,
+        environment=environment,
+        source=source,
+        store=Store(settings.results or Path("results") / run_name),
+        reports=settings.reports
+        or Path("reports") / (settings.results.name if settings.results else run_name),
+        hub=settings.hub,
+    )
+
+
+def execute(grid: Grid, executor: Executor, listener: Listener, *, force: bool) -> list[Result]:
+    """Run every cell that has no result yet; the results of all cells, in the grid's order.
+
+    Every result is on disk before the next cell starts. Interrupting loses only the cell in progress.
+
+    Raises:
+        UsageError: The results folder belongs to another run, or another process is writing to it.
+    """
+    _writable(grid.store.root)
+    lock = FileLock(grid.store.root / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UsageError(
+            f"another run is writing to {grid.store.root}; wait for it or name another folder"
+        ) from error
+    with lock:
+        kept = {} if force else _earlier(grid, listener)
+        listener.start(grid.cells)
+        results = []
+        drawn = time.monotonic()
+        for cell in grid.cells:
+            result = kept.get(cell)
+            listener.cell(cell, result is not None)
+            if result is None:
+                result = run_one(grid, cell, executor, listener)
+            listener.result(cell, result, cell in kept)
+            results.append(result)
+            if time.monotonic() - drawn > RENDER_SECONDS:
+                render(results, grid)
+                drawn = time.monotonic()
+        render(results, grid)
+    return results
+
+
+def render(results: Sequence[Result], grid: Grid) -> Path:
+    """Draw the report of what there is so far."""
+    from harness.report import render as render_report
+
+    return render_report(results, grid.reports, name=grid.reports.name)
+
+
+def run_one(grid: Grid, cell: Cell, executor: Executor, listener: Listener) -> Result:
+    """Run one cell in a worker; whatever happens to the worker becomes a stored result."""
+    identity = identify(grid, cell)
+    outcome: Any
+    if cell.skip is not None:
+        outcome = Died(status="skipped", reason=cell.skip)
+    else:
+        job = Job(
+            task=cell.task,
+            method=cell.method,
+            seed=cell.seed,
+            hub=grid.hub,
+            splits=grid.tasks[cell.task].splits,
+            budget=grid.budget,
+            source=grid.source,
+            environment=grid.environment,
+            identity=identity,
+            results=grid.store.root,
+        )
+        outcome = executor.call(
+            "run_cell",
+            job,
+            timeout=grid.budget.timeout_seconds,
+            on_message=lambda message: listener.progress(*message),
+        )
+    if isinstance(outcome, Result):
+        return outcome
+    prepared = grid.tasks[cell.task]
+    result = Result(
+        status=outcome.status,
+        reason=outcome.reason,
+        task=prepared.name,
+        method=grid.methods[cell.method].name,
+        seed=cell.seed,
+        identity=identity,
+        family=prepared.family,
+        environment=grid.environment.to_dict(),
+    )
+    grid.store.write(result)
+    return result
+
+
+def identify(grid: Grid, cell: Cell) -> dict[str, Any]:
+    """All that determines a cell's outcome, as plain JSON values."""
+    task, method = grid.tasks[cell.task], grid.methods[cell.method]
+    return {
+        "task": task.name,
+        "task_version": task.version,
+        "task_hash": task.hash,
+        "data": "hub" if grid.hub else "embedded",
+        "method": method.name,
+        "method_config": dict(method.config()),
+        "learning_rates": list(method.learning_rates),
+        "shots": method.shots,
+        "recipe": RECIPE.to_dict(),
+        "seed": cell.seed,
+        # How many seeds a grid has does not touch a cell: seeds can be added to a finished run.
+        "budget": {name: value for name, value in grid.budget.to_dict().items() if name != "seeds"},
+        "model": {"source": grid.source.source, "sha256": grid.source.sha256},
+        "device": grid.environment.device,
+        "precision": grid.environment.precision,
+        "machine": grid.environment.machine,
+        "versions": {k: v for k, v in grid.environment.versions.items() if k != "tuneoff"},
+    }
+
+
+def _earlier(grid: Grid, listener: Listener) -> dict[Cell, Result]:
+    """Stored results that this run would only reproduce.
+
+    Raises:
+        UsageError: A stored result was made under other conditions, which it would be wrong to mix.
+    """
+    kept = {}
+    for cell in grid.cells:
+        path = grid.store.path(grid.tasks[cell.task].name, grid.methods[cell.method].name, cell.seed)
+        if not path.exists():
+            continue
+        try:
+            result = grid.store.read(path)
+        except ResultError as error:
+            aside = path.with_name(path.name + ".damaged")
+            path.replace(aside)
+            listener.note(f"{error} It was moved to {aside.name}; the cell runs again.")
+            continue
+        wanted = identify(grid, cell)
+        differing = [name for name in wanted if result.identity.get(name) != wanted[name]]
+        if differing:
+            raise UsageError(
+                f"{path} was made with another {', '.join(differing)}; name another folder with --results, "
+                "or replace its results with --force"
+            )
+        if result.status in FINAL:
+            kept[cell] = result
+    return kept
+
+
+def _writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(
+            f"cannot write to {folder}: {error.strerror}; name another with --results"
+        ) from error
+
+
+def _value(outcome: Any, what: str = "the device probe") -> Any:
+    if isinstance(outcome, Died):
+        raise UsageError(f"{what}: {outcome.reason}")
+    return outcome

@@ -1,0 +1,213 @@
+"""Intervals and paired comparisons on item scores. Deterministic: the same scores give the same figures.
+
+A run is the mapping from item id to score (0 to 1) of one seed; a method on a task has one run a seed,
+all on the same items. Intervals are 95%, over items and, where there are several runs, over seeds:
+seeds are drawn first, then items, the same items for every drawn seed, because that is how the scores
+came about. With few seeds an interval is therefore approximate: three seeds say little about their spread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import binomtest, rankdata
+
+Run = Mapping[str, float]
+Runs = Sequence[Run]
+Floats = npt.NDArray[np.float64]
+
+CONFIDENCE = 0.95
+RESAMPLES = 4000
+NO_WIDTH = 1e-9
+"""Bootstrap intervals narrower than this come from samples without any spread."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Interval:
+    """An estimate with the ends of its 95% interval, all in the estimate's unit."""
+
+    value: float
+    low: float
+    high: float
+
+
+def mean_interval(scores: Sequence[float]) -> Interval:
+    """The mean of one run's item scores.
+
+    Wilson's score interval where every score is 0 or 1, otherwise a percentile bootstrap over items.
+    Scores that are all equal leave a bootstrap without width; then it is Wilson's interval of the
+    rounded count, so that 0% and 100% never look certain.
+
+    Raises:
+        ValueError: There are no scores, or one is not from 0 to 1.
+    """
+    return _mean(_checked(np.array([scores], dtype=np.float64)))
+
+
+def runs_interval(runs: Runs) -> Interval:
+    """The mean over all runs and the items they share, as `mean_interval` for a single run.
+
+    Runs that agree on every item count as one: repeating a deterministic evaluation adds no evidence.
+
+    Raises:
+        ValueError: The runs share no item, or a score is not from 0 to 1.
+    """
+    return _mean(_aligned([runs])[0])
+
+
+def tasks_interval(tasks: Sequence[Runs]) -> Interval:
+    """The mean over tasks of one method's mean; the tasks are taken as given, their items are resampled.
+
+    Without any spread on any task, the ends are the means of the tasks' own ends.
+
+    Raises:
+        ValueError: There is no task, the runs of one share no item, or a score is not from 0 to 1.
+    """
+    if not tasks:
+        raise ValueError("a mean over tasks needs at least one")
+    matrices = [_aligned([runs])[0] for runs in tasks]
+    draws = np.stack([_resample(matrix, turn) for turn, matrix in enumerate(matrices)])
+    low, high = _percentiles(draws.mean(axis=0))
+    if high - low < NO_WIDTH:
+        own = [_mean(matrix) for matrix in matrices]
+        low, high = (float(np.mean([getattr(interval, end) for interval in own])) for end in ("low", "high"))
+    return Interval(value=float(np.mean([matrix.mean() for matrix in matrices])), low=low, high=high)
+
+
+def difference(first: Runs, second: Runs) -> Interval:
+    """Mean of `first` minus mean of `second` on the items they share, by paired bootstrap.
+
+    Where no item's difference departs from the mean, the interval reaches as far as the share of
+    departing items could: Wilson's upper end for none of n.
+
+    Raises:
+        ValueError: They share no item, or a score is not from 0 to 1.
+    """
+    left, right = _aligned([first, second])
+    value = float(left.mean() - right.mean())
+    low, high = _percentiles(_resample(left) - _resample(right))
+    if high - low < NO_WIDTH:
+        margin = _wilson(0, left.shape[1])[1]
+        low, high = max(-1.0, value - margin), min(1.0, value + margin)
+    return Interval(value=value, low=low, high=high)
+
+
+def gain_retained(method: Runs, zero_shot: Runs, full: Runs) -> Interval | None:
+    """(method - zero-shot) / (full - zero-shot) on shared items, by paired bootstrap; 1 is all of the gain.
+
+    Returns:
+        None where full is not shown to beat zero-shot (the interval of their difference reaches 0): a
+        share of a gain that may not exist means nothing. The few draws without a gain are left out.
+
+    Raises:
+        ValueError: They share no item, or a score is not from 0 to 1.
+    """
+    own, zero, whole = _aligned([method, zero_shot, full])
+    base = _resample(zero)
+    gains = _resample(whole) - base
+    if _percentiles(gains)[0] <= 0:
+        return None
+    shares = (_resample(own) - base)[gains > 0] / gains[gains > 0]
+    low, high = _percentiles(shares)
+    value = float((own.mean() - zero.mean()) / (whole.mean() - zero.mean()))
+    return Interval(value=value, low=low, high=high)
+
+
+def mean_ranks(tasks: Sequence[Mapping[str, Runs]]) -> dict[str, Interval]:
+    """Each method's rank (1 is best, ties share the mean of their ranks), averaged over tasks.
+
+    Items and seeds are resampled within each task, for all methods alike; the tasks are taken as given.
+    Resampling pulls ranks towards the middle, so an interval is widened to its estimate where needed.
+
+    Raises:
+        ValueError: There is no task, the tasks have different methods, or methods share no item.
+    """
+    if not tasks or any(set(task) != set(tasks[0]) for task in tasks):
+        raise ValueError("mean ranks need at least one task, and the same methods on every task")
+    names = list(tasks[0])
+    ranks = np.zeros(len(names))
+    drawn = np.zeros((RESAMPLES, len(names)))
+    for turn, task in enumerate(tasks):
+        matrices = _aligned([task[name] for name in names])
+        ranks += _ranks(np.array([matrix.mean() for matrix in matrices]))
+        drawn += _ranks(np.stack([_resample(matrix, turn) for matrix in matrices], axis=1))
+    ranks, drawn = ranks / len(tasks), drawn / len(tasks)
+    found = {}
+    for column, name in enumerate(names):
+        value, (low, high) = float(ranks[column]), _percentiles(drawn[:, column])
+        found[name] = Interval(value=value, low=min(low, value), high=max(high, value))
+    return found
+
+
+def overlaps(first: Interval, second: Interval) -> bool:
+    """Whether the two intervals share a point: if so, they show no difference."""
+    return first.low <= second.high and second.low <= first.high
+
+
+def _mean(scores: Floats) -> Interval:
+    value, items = float(scores.mean()), scores.shape[1]
+    if np.array_equal(scores, np.broadcast_to(scores[0], scores.shape)) and np.isin(scores, (0, 1)).all():
+        low, high = _wilson(int(scores[0].sum()), items)
+    else:
+        low, high = _percentiles(_resample(scores))
+        if high - low < NO_WIDTH:
+            low, high = _wilson(round(value * items), items)
+    return Interval(value=value, low=low, high=high)
+
+
+def _wilson(successes: int, trials: int) -> tuple[float, float]:
+    ends = binomtest(successes, trials).proportion_ci(confidence_level=CONFIDENCE, method="wilson")
+    return float(ends.low), float(ends.high)
+
+
+def _aligned(methods: Sequence[Runs]) -> list[Floats]:
+    """One matrix a method, seeds by items, with the items that all runs of all methods share."""
+    runs = [run for method in methods for run in method]
+    if not all(methods) or not (shared := set[str](runs[0]).intersection(*runs)):
+        raise ValueError("the runs have no item in common")
+    ids = sorted(shared)
+    return [_checked(np.array([[run[name] for name in ids] for run in method])) for method in methods]
+
+
+def _checked(scores: Floats) -> Floats:
+    if not scores.size:
+        raise ValueError("an interval needs at least one item score")
+    if not ((scores >= 0) & (scores <= 1)).all():
+        raise ValueError("item scores must be from 0 to 1")
+    return scores
+
+
+def _resample(scores: Floats, turn: int = 0) -> Floats:
+    """Means of `RESAMPLES` resamples of a seeds-by-items matrix.
+
+    Matrices of one shape are resampled alike, which is what pairs two methods. Tasks are independent
+    of each other: each takes another `turn`, so that no two tasks' draws meet in one resample.
+    """
+    seeds, items = scores.shape
+    by_seed = _draws(items, 0) @ scores.T
+    # Divided at the end: counts of 0/1 scores stay exact, and equal methods tie exactly.
+    means: Floats = (by_seed * _draws(seeds, 1)).sum(axis=1) / scores.size
+    return np.roll(means, turn)
+
+
+@lru_cache(maxsize=8)
+def _draws(size: int, stream: int) -> Floats:
+    """How often each of `size` units is drawn, a row a resample; streams are independent."""
+    generator = np.random.default_rng(stream)
+    return generator.multinomial(size, np.full(size, 1 / size), size=RESAMPLES).astype(np.float64)
+
+
+def _percentiles(draws: Floats) -> tuple[float, float]:
+    tail = 50 * (1 - CONFIDENCE)
+    low, high = np.percentile(draws, (tail, 100 - tail))
+    return float(low), float(high)
+
+
+def _ranks(means: Floats) -> Floats:
+    """Ranks along the last axis, 1 for the highest; means that differ by rounding alone tie."""
+    ranks: Floats = rankdata(-np.round(means, 9), axis=-1)
+    return ranks

@@ -1,0 +1,165 @@
+"""The one training loop. It knows neither the task nor the method, only a model and its batches.
+
+Whatever is trained is kept in float32 and computed in the model's own precision: the optimizer
+holds float32 copies of the trained tensors and writes them back after each step. Against autocast
+over float32 weights this saves the casts of every step and gives all methods the same activations.
+Loss is the mean cross-entropy over target tokens; logits exist at those positions only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from harness.budget import RECIPE
+from harness.data import Batch
+from harness.result import Point, finite
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trained:
+    """A finished training run.
+
+    Attributes:
+        curve: One point a step.
+        tokens: Real tokens seen, padding excluded.
+        degenerate: Why the run cannot count as training, or None.
+    """
+
+    curve: tuple[Point, ...]
+    tokens: int
+    degenerate: str | None
+
+
+class Float32AdamW:
+    """AdamW over float32 copies of the given parameters; float32 parameters are their own copy."""
+
+    def __init__(self, parameters: Sequence[torch.nn.Parameter]) -> None:
+        self.parameters = list(parameters)
+        self.masters = [
+            p if p.dtype == torch.float32 else torch.nn.Parameter(p.detach().float()) for p in self.parameters
+        ]
+        self.optimizer = torch.optim.AdamW(
+            self.masters,
+            lr=0.0,
+            betas=RECIPE.betas,
+            eps=RECIPE.eps,
+            weight_decay=RECIPE.weight_decay,
+            fused=True,
+        )
+
+    def step(self, learning_rate: float) -> float:
+        """One clipped update from the parameters' gradients; returns their L2 norm before clipping.
+
+        Nothing is updated where that norm is zero or not finite.
+        """
+        for parameter, master in zip(self.parameters, self.masters, strict=True):
+            if parameter is not master:
+                master.grad = None if parameter.grad is None else parameter.grad.float()
+                parameter.grad = None
+        norm = float(torch.nn.utils.clip_grad_norm_(self.masters, RECIPE.clip_norm))
+        if math.isfinite(norm) and norm > 0:
+            for group in self.optimizer.param_groups:
+                group["lr"] = learning_rate
+            self.optimizer.step()
+            with torch.no_grad():
+                pairs = [(p, m) for p, m in zip(self.parameters, self.masters, strict=True) if p is not m]
+                if pairs:
+                    torch._foreach_copy_([p for p, _ in pairs], [m for _, m in pairs])
+        self.optimizer.zero_grad(set_to_none=True)
+        return norm
+
+
+@contextlib.contextmanager
+def logits_at(
+    model: PreTrainedModel, rows: torch.Tensor, columns: torch.Tensor, width: int
+) -> Iterator[None]:
+    """Within the block, the model's head sees only the hidden states at these positions of its input.
+
+    A forward pass then returns logits of shape (positions, vocabulary). `width` is the input's; a
+    model that puts virtual tokens before it shifts the positions by what its hidden states are longer.
+    """
+
+    def select(module: torch.nn.Module, args: tuple[Any, ...]) -> tuple[torch.Tensor]:
+        hidden = args[0]
+        return (hidden[rows, columns + (hidden.shape[1] - width)],)
+
+    head = model.get_output_embeddings()
+    if head is None:
+        raise TypeError(f"{type(model).__name__} has no output embedding; it is not a causal language model")
+    handle = head.register_forward_pre_hook(select)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def target_loss(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
+    """Mean cross-entropy (nats) over the batch's target tokens."""
+    with logits_at(model, batch.rows, batch.columns, batch.ids.shape[1]):
+        logits = model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).logits
+    return torch.nn.functional.cross_entropy(logits.float(), batch.targets)
+
+
+def rate_at(step: int, steps: int, peak: float) -> float:
+    """Learning rate of `step` (from 1): linear warm-up over the first tenth, then linear decay to zero."""
+    warmup = max(1, round(RECIPE.warmup_share * steps))
+    return peak * min(step / warmup, (steps - step + 1) / (steps - warmup + 1))
+
+
+def train(
+    model: PreTrainedModel,
+    batches: Sequence[Batch],
+    *,
+    learning_rate: float,
+    device: str,
+    after_step: Callable[[PreTrainedModel, int], None],
+    progress: Callable[[int, int], None],
+) -> Trained:
+    """Train the parameters that require gradients on `batches`, one optimizer step each.
+
+    Stops at the first loss or gradient that is not finite.
+    """
+    model.train()
+    optimizer = Float32AdamW([p for p in model.parameters() if p.requires_grad])
+    curve: list[Point] = []
+    tokens, degenerate = 0, None
+    start = time.perf_counter()
+    for step, cpu_batch in enumerate(batches, 1):
+        batch = cpu_batch.to(device)
+        rate = rate_at(step, len(batches), learning_rate)
+        loss = target_loss(model, batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = optimizer.step(rate)
+        after_step(model, step)
+        tokens += batch.tokens
+        value = loss.item()
+        curve.append(
+            Point(
+                step=step,
+                tokens=tokens,
+                seconds=time.perf_counter() - start,
+                loss=finite(value),
+                learning_rate=rate,
+                grad_norm=finite(norm),
+            )
+        )
+        progress(step, len(batches))
+        if not math.isfinite(value) or not math.isfinite(norm):
+            degenerate = f"loss {value} and gradient norm {norm} at step {step}"
+            break
+    model.eval()
+    if degenerate is None and not any(point.grad_norm for point in curve):
+        degenerate = "every gradient was zero"
+    if degenerate is None and len(curve) > 1 and len({point.loss for point in curve}) == 1:
+        degenerate = "the loss never moved"
+    return Trained(curve=tuple(curve), tokens=tokens, degenerate=degenerate)

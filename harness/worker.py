@@ -1,0 +1,304 @@
+"""One cell, start to finish, in its own process; the only module that joins model, data and training."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import math
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+import transformers
+
+from harness import environment, metrics, registry, stats
+from harness.data import Batch, Encoder, batches, draw, shots_text
+from harness.errors import PluginError
+from harness.evaluate import Answer, Evaluator, encode_prompts, joined_labels
+from harness.flops import StepFlops, forward_formula, train_step_flops
+from harness.job import Job, Prepared
+from harness.method import Method
+from harness.plan import TaskSize
+from harness.profiler import Profiler
+from harness.result import Item, Metric, Result, Store, Training, Trial
+from harness.task import Example, Splits, Task, task_hash
+from harness.train import Trained, train
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+Send = Callable[[Any], None]
+
+TARGET_SLACK = 1.25
+"""Generation may run this much longer than the longest target seen in training."""
+
+
+def probe(device: str, send: Send) -> environment.Environment:
+    """`environment.probe` in a worker, so that the parent never starts a GPU driver."""
+    return environment.probe(device)
+
+
+def prepare(reference: str, hub: bool, send: Send) -> Prepared:
+    """Load a task's data and fingerprint it.
+
+    Raises:
+        PluginError: The task breaks its contract.
+    """
+    task = registry.task(reference, hub=hub)
+    splits = task.load()
+    if not isinstance(splits, Splits):
+        raise PluginError(f"task {task.name!r}: load() returned {type(splits).__name__}, not Splits")
+    sample = splits.train[:200]
+    return Prepared(
+        name=task.name,
+        family=task.family,
+        version=task.version,
+        hash=task_hash(task, splits),
+        splits=splits,
+        size=TaskSize(
+            train=len(splits.train),
+            test=len(splits.test),
+            prompt=sum(len(task.prompt(example)) for example in sample) / len(sample),
+            target=sum(len(task.target(example)) for example in sample) / len(sample),
+            generates=task.labels is None,
+        ),
+    )
+
+
+def run_cell(job: Job, send: Send) -> Result:
+    """Run one cell and store its result, before anything can happen to this process."""
+    _quieten()
+    torch.set_num_threads(job.environment.cores)
+    result = _Cell(job, send).run()
+    Store(job.results).write(result)
+    return result
+
+
+def _quieten() -> None:
+    """Keep libraries' advice about themselves out of the terminal; errors still show."""
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    # bitsandbytes offers an optional kernel package; peft calls a name that transformers renamed.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+
+
+class _Cell:
+    """The steps of one cell and what they share."""
+
+    def __init__(self, job: Job, send: Send) -> None:
+        self.job = job
+        self.send = send
+        self.budget = job.budget
+        self.device = job.environment.device
+        self.task: Task = registry.task(job.task, hub=job.hub)
+        self.method: Method = registry.method(job.method)
+        self.profiler = Profiler(self.device)
+        self.train_examples = draw(job.splits.train, self.budget.train_examples, job.seed)
+        self.evaluated_tokens = 0
+
+    def run(self) -> Result:
+        job = self.job
+        with self._phase("load"):
+            self.encoder = Encoder(job.source.tokenizer(), self.budget.max_length)
+            model = self._fresh_model()
+        with self._phase("encode"):
+            self._encode()
+        base = Result(
+            status="ok",
+            reason=None,
+            task=self.task.name,
+            method=self.method.name,
+            seed=job.seed,
+            identity=job.identity,
+            family=self.task.family,
+            parameters=_parameters(model),
+            environment={**job.environment.to_dict()},
+        )
+        flops: StepFlops | None = None
+        trained: Trained | None = None
+        trials: list[Trial] = []
+        rate = 0.0
+        if self.method.learning_rates:
+            with self._phase("flops"):
+                typical = sorted(self.batches, key=lambda batch: batch.tokens)[len(self.batches) // 2]
+                flops = train_step_flops(model, typical.to(self.device))
+                per_token = 1 / typical.tokens
+            rate = self.method.learning_rates[0]
+            if self.budget.trials > 1:
+                del model
+                with self._phase("tune"):
+                    trials = self._tune()
+                    rate = max(trials, key=lambda trial: trial.score).learning_rate
+                    model = self._fresh_model()
+            with self._phase("train"):
+                trained = self._train(model, rate, "train")
+            base = replace(
+                base,
+                curve=trained.curve,
+                adapter_bytes=_trainable_bytes(model),
+                train=self._training(trained, rate, trials),
+                flops={
+                    "train": flops.counted * per_token * trained.tokens,
+                    "train_formula": flops.formula * per_token * trained.tokens,
+                    "evaluate": None,
+                },
+            )
+            if trained.degenerate:
+                return self._finish(replace(base, status="degenerate", reason=trained.degenerate))
+        with self._phase("evaluate"):
+            evaluator = self._evaluator(model, "evaluate")
+            answers = self._answers(evaluator, self.test_examples)
+            items = self._score(self.test_examples, answers)
+        base = replace(
+            base,
+            items=items,
+            metric=self._metric(items),
+            generation=self._generation(),
+            flops={**(base.flops or {"train": None, "train_formula": None}),
+                   "evaluate": forward_formula(model, evaluator.tokens)},
+        )  # fmt: skip
+        return self._finish(base)
+
+    def _phase(self, name: str) -> Any:
+        self.send((name, 0, 1))
+        return self.profiler.phase(name)
+
+    def _finish(self, result: Result) -> Result:
+        joules = [phase.energy_joules for phase in self.profiler.phases.values()]
+        known = [value for value in joules if value is not None]
+        return replace(
+            result,
+            phases=dict(self.profiler.phases),
+            energy_joules=sum(known) if known and len(known) == len(joules) else None,
+        )
+
+    def _fresh_model(self) -> PreTrainedModel:
+        """A newly loaded and adapted model; the same for the same seed."""
+        gc.collect()
+        torch.manual_seed(self.job.seed)
+        return self.method.adapt(self.method.load(self.job.source), self.budget)
+
+    def _encode(self) -> None:
+        task, budget = self.task, self.budget
+        self.test_examples = list(self.job.splits.test[: budget.test_examples])
+        self.dev_examples = list(self.job.splits.dev[: budget.dev_examples])
+        encoded = [self.encoder.pair(task.prompt(x), task.target(x)) for x in self.train_examples]
+        self.truncated = sum(sequence.truncated for sequence in encoded)
+        longest = max(len(sequence.ids) - sequence.target_start for sequence in encoded)
+        self.max_new_tokens = min(budget.max_new_tokens, math.ceil(TARGET_SLACK * longest))
+        self.shots = shots_text(task, self.train_examples, self.method.shots, self.job.seed)
+        self.batches: Sequence[Batch] = ()
+        if self.method.learning_rates:
+            self.batches = batches(
+                encoded,
+                batch_size=budget.batch_size,
+                epochs=budget.epochs,
+                seed=self.job.seed,
+                pad=self.encoder.end,
+            )
+
+    def _train(self, model: PreTrainedModel, rate: float, label: str) -> Trained:
+        torch.manual_seed(self.job.seed)
+        return train(
+            model,
+            self.batches,
+            learning_rate=rate,
+            device=self.device,
+            after_step=self.method.after_step,
+            progress=lambda done, total: self.send((label, done, total)),
+        )
+
+    def _training(self, trained: Trained, rate: float, trials: list[Trial]) -> Training:
+        return Training(
+            steps=len(trained.curve),
+            examples=len(self.train_examples) * self.budget.epochs,
+            tokens=trained.tokens,
+            tokens_per_second=trained.tokens / self.profiler.phases["train"].seconds,
+            learning_rate=rate,
+            truncated=self.truncated,
+            trials=tuple(trials),
+        )
+
+    def _tune(self) -> list[Trial]:
+        """One full training run on each of the first rates of the method's grid, scored on dev."""
+        trials = []
+        rates = self.method.learning_rates[: self.budget.trials]
+        for number, rate in enumerate(rates, 1):
+            start = time.perf_counter()
+            model = self._fresh_model()
+            trained = self._train(model, rate, f"tune {number}/{len(rates)}")
+            score = 0.0
+            if trained.degenerate is None:
+                evaluator = self._evaluator(model, f"tune {number}/{len(rates)}")
+                answers = self._answers(evaluator, self.dev_examples)
+                items = self._score(self.dev_examples, answers)
+                score = sum(item.score for item in items) / len(items)
+            trials.append(Trial(learning_rate=rate, score=score, seconds=time.perf_counter() - start))
+            del model
+        return trials
+
+    def _evaluator(self, model: PreTrainedModel, label: str) -> Evaluator:
+        return Evaluator(
+            model,
+            self.encoder,
+            device=self.device,
+            progress=lambda done, total: self.send((label, done, total)),
+        )
+
+    def _answers(self, evaluator: Evaluator, examples: Sequence[Example]) -> list[Answer]:
+        texts = [self.task.prompt(example) for example in examples]
+        prompts = encode_prompts(self.encoder, texts, self.shots)
+        if self.task.labels is None:
+            return evaluator.generate(prompts, self.max_new_tokens)
+        return evaluator.choose(prompts, joined_labels(texts[0], self.task.labels), self.task.labels)
+
+    def _score(self, examples: Sequence[Example], answers: Sequence[Answer]) -> tuple[Item, ...]:
+        items = []
+        for example, answer in zip(examples, answers, strict=True):
+            score = self.task.score(example, answer.text)
+            if not isinstance(score, (int, float)) or not 0 <= score <= 1:
+                raise PluginError(
+                    f"task {self.task.name!r}: score() returned {score!r} for {example.id!r}; "
+                    "it must be a number from 0 to 1"
+                )
+            items.append(
+                Item(id=example.id, score=float(score), output=answer.text, truncated=answer.truncated)
+            )
+        return tuple(items)
+
+    def _metric(self, items: Sequence[Item]) -> Metric:
+        value = metrics.compute(
+            self.task.metric,
+            [item.output for item in items],
+            [self.task.target(example) for example in self.test_examples],
+            [item.score for item in items],
+        )["value"]
+        interval = stats.mean_interval([item.score for item in items])
+        return Metric(
+            name=self.task.metric, value=value, ci_low=interval.low, ci_high=interval.high, n=len(items)
+        )
+
+    def _generation(self) -> dict[str, Any]:
+        if self.task.labels is not None:
+            return {"decoding": "label likelihood", "normalisation": "mean over the label's tokens"}
+        return {"decoding": "greedy", "max_new_tokens": self.max_new_tokens, "stop": "end token"}
+
+
+def _parameters(model: PreTrainedModel) -> dict[str, int]:
+    """Counts of all and of trainable parameters; 4-bit weights count by their true shape."""
+    total = trainable = 0
+    for parameter in model.parameters():
+        state = getattr(parameter, "quant_state", None)
+        count = math.prod(state.shape) if state is not None else parameter.numel()
+        total += count
+        trainable += count * parameter.requires_grad
+    return {"total": total, "trainable": trainable}
+
+
+def _trainable_bytes(model: PreTrainedModel) -> int:
+    """Bytes of the trained tensors in the precision they are computed in: what a checkpoint must hold."""
+    return sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
