@@ -66,8 +66,10 @@ class Evaluator:
 
     @torch.inference_mode()
     def choose(self, prompts: Sequence[Prompt], joined: Sequence[str], labels: Sequence[str]) -> list[Answer]:
-        """For each prompt the label with the highest mean log-likelihood per label token.
+        """For each prompt the label with the highest log-likelihood, summed over all its tokens.
 
+        No length normalisation: once a label's first token is settled the rest is nearly certain, so
+        a mean over tokens would favour long labels (it put "weak copyleft" first on 146 of 200 items).
         `joined` are the labels as they follow a prompt (see `data.join`).
         """
         choices = [self.encoder.text(text) for text in joined]
@@ -126,7 +128,7 @@ class Evaluator:
     def _label_scores(
         self, cache: DynamicCache, rows: list[list[int]], choices: list[list[int]]
     ) -> torch.Tensor:
-        """Mean log-likelihood of each label's tokens, (rows, labels).
+        """Log-likelihood of each whole label, (rows, labels).
 
         The input is [left-padded prompt | label 1 but its last token | label 2 ... ]; one 4D mask
         lets each label attend to prefix, prompt and itself.
@@ -176,7 +178,7 @@ class Evaluator:
         for label, choice in enumerate(choices):
             slots = [0, *range(start, start + len(choice) - 1)]
             start += len(choice) - 1
-            scores[:, label] = log_likelihood[:, slots, choice].mean(dim=1)
+            scores[:, label] = log_likelihood[:, slots, choice].sum(dim=1)
         return scores
 
     def _greedy(

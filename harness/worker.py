@@ -284,7 +284,7 @@ class _Cell:
 
     def _generation(self) -> dict[str, Any]:
         if self.task.labels is not None:
-            return {"decoding": "label likelihood", "normalisation": "mean over the label's tokens"}
+            return {"decoding": "label likelihood", "normalisation": "none: sum over the label's tokens"}
         return {"decoding": "greedy", "max_new_tokens": self.max_new_tokens, "stop": "end token"}
 
 

@@ -93,8 +93,8 @@ def _identity(task: str, method: str, seed: int) -> dict[str, object]:
         "method_config": {"r": int(rank), "lora_alpha": 2 * int(rank)} if rank.isdigit() else {},
         "learning_rates": [] if method == "zero-shot" else [2e-4 if "lora" in method else 5e-5],
         "seed": seed,
-        "budget": preset("quick").to_dict(),
-        "model": {"source": "SmolLM2-135M-Instruct", "sha256": "ab" * 32},
+        "budget": {name: value for name, value in preset("quick").to_dict().items() if name != "seeds"},
+        "model": {"source": "embedded", "sha256": "ab" * 32},
         "data": "embedded",
         "device": "cpu",
         "precision": "bfloat16",
@@ -126,7 +126,10 @@ def _phases(method: str, place: int) -> dict[str, object]:
         seconds |= {"flops": 2.1, "train": (40 + 25 * place) * _slowness(method)}
     peaks = {"train": (3.1 if method == "full" else 1.9 + 0.2 * len(method) % 0.7) * 1e9}
     return {
-        "phases": {name: Phase(seconds=value, peak_bytes=int(peaks.get(name, 1.2e9))) for name, value in seconds.items()},
+        "phases": {
+            name: Phase(seconds=value, peak_bytes=int(peaks.get(name, 1.2e9)))
+            for name, value in seconds.items()
+        },
         "generation": {"do_sample": False, "max_new_tokens": 128} if place else None,
     }  # fmt: skip
 
@@ -161,5 +164,7 @@ def _training(method: str, goal: float, place: int, rng: np.random.Generator) ->
         ),
         "parameters": {"total": total, "trainable": trainable},
         "adapter_bytes": 2 * trainable,
-        "flops": {"train": 3.9e13 * (1 if method == "full" else 0.68), "train_formula": 3.8e13, "evaluate": 1e13},
+        "flops": {
+            "train": 3.9e13 * (1 if method == "full" else 0.68), "train_formula": 3.8e13, "evaluate": 1e13,
+        },
     }  # fmt: skip

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def quality(task: str, rows: Mapping[str, Row]) -> Figure | None:
         axes = figure.subplots()
         for line, (method, estimate) in enumerate(scored):
             _dot(axes, method, 100 * estimate.value, line, across=_ends(estimate))
-            text = f"{words.percent(estimate.value)}  "
+            text = words.percent(estimate.value)
             axes.annotate(text, (100 * estimate.value, line), (0, 7), textcoords="offset points", ha="center")
         full = rows["full"].quality if "full" in rows else None
         if full:
@@ -108,16 +109,10 @@ def trade_off(rows: Board, cost: Callable[[Row], float | None], unit: str) -> Fi
     with style.context(["default", STYLE]):
         figure = Figure(figsize=(WIDTH, HEIGHT))
         axes = figure.subplots()
-        best = front([(spent, estimate.value) for _, spent, estimate in found])
-        axes.plot(
-            [found[at][1] for at in best],
-            [100 * found[at][2].value for at in best],
-            drawstyle="steps-post",
-            color=GREY,
-            linewidth=6,
-            alpha=0.3,
-            solid_capstyle="round",
-        )
+        corners = [(spent, 100 * estimate.value) for _, spent, estimate in found]
+        edge = [corners[at] for at in front(corners)]
+        steps: dict[str, Any] = {"drawstyle": "steps-post", "solid_capstyle": "round"}
+        axes.plot(*zip(*edge, strict=True), color=GREY, linewidth=6, alpha=0.3, **steps)
         for method, spent, estimate in found:
             _dot(axes, method, spent, 100 * estimate.value, along=_ends(estimate))
         for method, estimate in flat:
@@ -125,9 +120,11 @@ def trade_off(rows: Board, cost: Callable[[Row], float | None], unit: str) -> Fi
         _cost_axis(axes, [spent for _, spent, _ in found], unit)
         axes.set_ylabel("mean quality, %")
         axes.set_title(f"Quality against {unit} ({_tasks(len(rows))}; thick line: Pareto front)", loc="left")
-        marks = [(label(method), spent, 100 * estimate.value) for method, spent, estimate in found]
-        bars = [(spent, 100 * estimate.low, 100 * estimate.high) for _, spent, estimate in found]
-        place(axes, marks, bars, [(label(method), 100 * estimate.value) for method, estimate in flat])
+        marks = [(label(method), *corner) for (method, _, _), corner in zip(found, corners, strict=True)]
+        lines = [(spent, 100 * estimate.low, spent, 100 * estimate.high) for _, spent, estimate in found]
+        for (x, y), (next_x, next_y) in pairwise(edge):
+            lines += [(x, y, next_x, y), (next_x, y, next_x, next_y)]
+        place(axes, marks, lines, [(label(method), 100 * estimate.value) for method, estimate in flat])
     return figure
 
 
@@ -142,12 +139,12 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def curves(rows: Board) -> Figure | None:
-    """Training loss against step, one panel a task, mean over seeds, smoothed over a twentieth of the run."""
+    """Training loss against step, one panel a task, mean over seeds, smoothed over a tenth of the run."""
     lines = {task: _losses(own) for task, own in rows.items()}
     lines = {task: own for task, own in lines.items() if own}
     if not lines:
         return None
-    columns = min(len(lines), 2 if len(lines) <= 4 else 3)
+    columns = 2 if len(lines) in (2, 4) else min(len(lines), 3)
     height = math.ceil(len(lines) / columns)
     with style.context(["default", STYLE]):
         figure = Figure(figsize=(WIDTH, max(HEIGHT, 2.4 * height + 1.2)))
@@ -169,7 +166,7 @@ def curves(rows: Board) -> Figure | None:
             Line2D([], [], color=look(name).colour, linestyle=look(name).line, label=label(name))
             for name in methods
         ]
-        figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, handlelength=3)
+        figure.legend(handles=handles, loc="outside upper center", ncols=4, frameon=False, handlelength=3)
     return figure
 
 
@@ -259,5 +256,5 @@ def _losses(rows: Mapping[str, Row]) -> dict[str, pd.Series[float]]:
         ]
         if known:
             steps = pd.DataFrame(known, columns=["step", "loss"]).groupby("step")["loss"].mean()
-            found[method] = steps.rolling(max(1, len(steps) // 20), min_periods=1, center=True).mean()
+            found[method] = steps.rolling(max(1, len(steps) // 10), min_periods=1, center=True).mean()
     return found

@@ -10,7 +10,7 @@ from harness.report.rows import Board, Row, paired
 from harness.result import Result
 from harness.stats import Interval, overlaps
 
-SHARED = ("task_hash", "budget", "model", "data", "device", "precision", "machine", "versions")
+SHARED = ("task_hash", "budget", "recipe", "model", "data", "device", "precision", "machine", "versions")
 """What results must agree on to be compared."""
 
 
@@ -71,7 +71,8 @@ def _against(rows: Mapping[str, Row], scored: Mapping[str, Interval], reference:
             same.append(method)
     if same:
         count = min(rows[method].items for method in (*same, reference))
-        said.insert(0, f"{_names([*same, reference])} overlap: no difference shown at n={count}.")
+        verb = "and {} overlap" if len(same) == 1 else "each overlap with {}"
+        said.insert(0, f"{_names(same)} {verb.format(name)}: no difference shown at n={count}.")
     if above:
         said.append(f"Above {name}, without overlap: {_names(above)}.")
     if below:

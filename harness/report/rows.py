@@ -150,7 +150,7 @@ def _row(task: str, method: str, cells: list[Result]) -> Row:
         peak_bytes=_train(ok, lambda phase: phase.peak_bytes),
         joules=_train(ok, lambda phase: phase.energy_joules),
         flops=mean([(cell.flops or {}).get("train") for cell in ok]),
-        trainable=mean([(cell.parameters or {}).get("trainable") for cell in ok]),
+        trainable=mean([(cell.parameters or {}).get("trainable") if cell.train else 0 for cell in ok]),
         total=mean([(cell.parameters or {}).get("total") for cell in ok]),
     )
 

@@ -17,9 +17,10 @@ OPTIONAL = ("of full's FLOPs", "of full's seconds", "of full's energy", GAIN)
 """Columns of the task table that are left out where no method has a figure."""
 
 
-def markdown(frame: pd.DataFrame) -> str:
-    """The frame as a GitHub table: first column to the left, the others to the right."""
-    lines = [list(frame.columns), ["---", *["---:"] * (len(frame.columns) - 1)], *frame.values.tolist()]
+def markdown(frame: pd.DataFrame, *, figures: bool = True) -> str:
+    """The frame as a GitHub table; all but the first column to the right where they hold figures."""
+    rest = ["---:" if figures else "---"] * (len(frame.columns) - 1)
+    lines = [list(frame.columns), ["---", *rest], *frame.values.tolist()]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
@@ -27,7 +28,7 @@ def task_table(rows: Mapping[str, Row]) -> pd.DataFrame:
     """One task in the article's form: quality beside what it cost."""
     full = rows.get("full")
     metric = next((row.metric for row in rows.values() if row.metric), None)
-    quality = f"quality ({words.escaped(metric)})" if metric else "quality"
+    quality = f"quality ({words.code(metric)})" if metric else "quality"
     lines = []
     for method, row in rows.items():
         parts = shares(row, full)
@@ -77,9 +78,7 @@ def article_table(task: str, rows: Mapping[str, Row]) -> pd.DataFrame:
 
 def summary_table(rows: Board) -> pd.DataFrame:
     """Mean rank, quality and costs of every method over the tasks of a grid without gaps."""
-    ranks = stats.mean_ranks(
-        [{method: row.runs for method, row in own.items()} for own in rows.values()],
-    )
+    ranks = stats.mean_ranks([{method: row.runs for method, row in own.items()} for own in rows.values()])
     lines = []
     for method in sorted(ranks, key=lambda name: ranks[name].value):
         own = [task[method] for task in rows.values()]
@@ -136,11 +135,11 @@ def truncation_table(rows: Board) -> pd.DataFrame | None:
     lines = []
     for own in rows.values():
         for row in own.values():
-            trained = [cell.train for cell in row.ok if cell.train]
+            trained = [(cell.train, _epochs(cell)) for cell in row.ok if cell.train]
             items = [item for cell in row.ok for item in cell.items]
-            cut, short = sum(train.truncated for train in trained), sum(item.truncated for item in items)
+            cut, short = sum(train.truncated for train, _ in trained), sum(item.truncated for item in items)
             if cut or short:
-                examples = sum(train.examples for train in trained)
+                examples = sum(train.examples // epochs for train, epochs in trained)
                 lines.append(
                     {
                         "task": words.code(row.task),
@@ -180,6 +179,10 @@ def pairs_table(pairs: Mapping[str, str], names: tuple[str, str]) -> pd.DataFram
 def _name(row: Row) -> str:
     whole = len(row.ok) in (0, len(row.cells))
     return words.code(row.method) + ("" if whole else f" ({len(row.ok)} of {len(row.cells)} seeds)")
+
+
+def _epochs(cell: Result) -> int:
+    return int((cell.identity.get("budget") or {}).get("epochs") or 1)
 
 
 def _statuses(row: Row) -> str:

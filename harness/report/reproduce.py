@@ -1,0 +1,118 @@
+"""What it takes to get the same results again: the command, the machine, and every setting."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from harness.report import table, words
+from harness.result import Result
+
+MACHINE = {
+    "fingerprint": "machine",
+    "device": "device_name",
+    "precision": "precision",
+    "cores": "cores",
+    "memory": "memory_bytes",
+    "GPU memory": "gpu_memory_bytes",
+    "platform": "platform",
+    "sandbox": "sandbox",
+    "commit": "commit",
+}
+"""What a machine's figures are called in the report, and in a result's environment."""
+
+
+def lead(results: Sequence[Result]) -> str:
+    """One sentence on what was run."""
+    statuses = [cell.status for cell in results]
+    counts = ", ".join(f"{statuses.count(status)} {status}" for status in sorted(set(statuses)))
+    return (
+        f"Base model {_either(_identified(results, 'model', 'source'))} under the budget "
+        f"{_either(_identified(results, 'budget', 'name'))} on {_either(_around(results, 'device_name'))} "
+        f"in {_either(_around(results, 'precision'))}: {_count({cell.task for cell in results}, 'task')}, "
+        f"{_count({cell.method for cell in results}, 'method')}, {_count(results, 'cell')} ({counts})."
+    )
+
+
+def command(results: Sequence[Result], tasks: Sequence[str], methods: Sequence[str]) -> str:
+    """The command line that runs these cells; one line whatever the names hold."""
+    budgets, models = _identified(results, "budget", "name"), _identified(results, "model", "source")
+    parts = ["python -m harness run", f"--tasks {_argument(tasks)}", f"--methods {_argument(methods)}"]
+    parts += [f"--budget {_argument(budgets[:1])}"] if budgets else []
+    parts += [f"--seeds {len({cell.seed for cell in results})}"]
+    parts += [f"--model {_argument(models[:1])}"] if models else []
+    parts += ["--data hub"] if _known(cell.identity.get("data") for cell in results) == ["hub"] else []
+    return " ".join(parts)
+
+
+def settings(results: Sequence[Result], methods: Sequence[str]) -> list[str]:
+    """Tables of the machine, the budget, the training recipe, the methods and the generation."""
+    generation: dict[str, list[str]] = {}
+    for cell in results:
+        if cell.generation:
+            tasks = generation.setdefault(words.settings(cell.generation), [])
+            tasks += [words.code(cell.task)] * (words.code(cell.task) not in tasks)
+    budget, recipe = _group(results, "budget"), _group(results, "recipe")
+    frames = [
+        table.pairs_table(_machine(results), ("machine", "value")),
+        table.pairs_table(budget, ("budget", "value")) if budget else None,
+        table.pairs_table(recipe, ("training recipe", "value")) if recipe else None,
+        table.methods_table(results, methods),
+        table.pairs_table(
+            {values: ", ".join(tasks) for values, tasks in generation.items()},
+            ("generation settings", "tasks"),
+        )
+        if generation
+        else None,
+    ]
+    return [table.markdown(frame, figures=False) for frame in frames if frame is not None]
+
+
+def _machine(results: Sequence[Result]) -> dict[str, str]:
+    found = {}
+    for name, key in MACHINE.items():
+        values = _around(results, key)
+        found[name] = _either([words.gigabytes(value) for value in values] if "bytes" in key else values)
+    found["model SHA-256"] = _either(_identified(results, "model", "sha256"))
+    found["data"] = _either(_known(cell.identity.get("data") for cell in results))
+    versions: list[Mapping[str, Any]] = [cell.environment.get("versions") or {} for cell in results]
+    for package in dict.fromkeys(package for one in versions for package in one):
+        found[words.code(package)] = _either(_known(one.get(package) for one in versions))
+    return found
+
+
+def _group(results: Sequence[Result], group: str) -> dict[str, str]:
+    """All fields of one part of the identities, with every value that occurs."""
+    parts = [cell.identity.get(group) or {} for cell in results]
+    fields = dict.fromkeys(field for part in parts for field in part)
+    return {words.code(field): _either(_known(part.get(field) for part in parts)) for field in fields}
+
+
+def _identified(results: Sequence[Result], group: str, name: str) -> list[Any]:
+    return _known((cell.identity.get(group) or {}).get(name) for cell in results)
+
+
+def _around(results: Sequence[Result], name: str) -> list[Any]:
+    return _known(cell.environment.get(name) for cell in results)
+
+
+def _known(values: Iterable[Any]) -> list[Any]:
+    """The different values, without None; they may be lists."""
+    found: list[Any] = []
+    for value in values:
+        if value is not None and value not in found:
+            found.append(value)
+    return found
+
+
+def _either(values: Sequence[Any]) -> str:
+    return " or ".join(words.code(value) for value in values) or words.ABSENT
+
+
+def _argument(values: Sequence[str]) -> str:
+    return shlex.quote(words.printable(",".join(map(str, values))))
+
+
+def _count(things: Sequence[object] | set[str], noun: str) -> str:
+    return f"{len(things)} {noun}" + ("" if len(things) == 1 else "s")

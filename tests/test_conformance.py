@@ -1,0 +1,59 @@
+"""The contract, checked on every plugin there is, and shown to catch plugins that break it."""
+
+from pathlib import Path
+
+import pytest
+
+from harness import registry
+from harness.conformance import checks
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
+
+BAD_TASK = """
+from harness import Example, Splits, Task
+
+def rows(name, n):
+    return tuple(Example(id=f"{name}{i}", group=f"{name}{i}", data={}) for i in range(n))
+
+class Bad(Task):
+    name, version, family, metric = "bad", 1, "language", "exact_match"
+    description, source, license = "a broken task", "here", ""
+    def load(self):
+        return Splits(train=rows("a", 3), dev=rows("b", 2), test=rows("c", 2))
+    def prompt(self, example):
+        return "Say yes:"
+    def target(self, example):
+        return "yes"
+    def score(self, example, output):
+        return 1.0
+"""
+
+BAD_METHOD = """
+from harness import Method
+
+class Frozen(Method):
+    name, description = "frozen", "claims to train and does not"
+    learning_rates = (1e-3,)
+"""
+
+
+@pytest.mark.parametrize("name", [*registry.tasks(), *registry.methods()])
+def test_every_plugin_conforms(name: str) -> None:
+    problems = {check.name: check.problem for check in checks(name) if check.problem}
+    assert problems == {}
+
+
+def test_a_bad_task_is_told_what_is_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "bad_task.py"
+    path.write_text(BAD_TASK)
+    problems = {check.name: check.problem for check in checks(str(path)) if check.problem}
+    assert problems["licence and source of the data are stated"] == "empty: license"
+    assert "scores 1.0" in problems["an empty output scores less than 1.0"]
+    assert "loading twice gives the same data" not in problems
+
+
+def test_a_method_that_trains_nothing_is_caught(tmp_path: Path) -> None:
+    path = tmp_path / "bad_method.py"
+    path.write_text(BAD_METHOD)
+    problems = [check.name for check in checks(str(path)) if check.problem]
+    assert problems == ["something is trainable"]

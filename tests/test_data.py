@@ -1,0 +1,123 @@
+"""Subsets, order, encoding and batches."""
+
+import itertools
+
+import pytest
+import torch
+
+from harness.data import Encoded, Encoder, batches, draw, join, shots_text
+from harness.model import ModelSource
+from harness.task import Example, Splits, Task
+
+
+class Colours(Task):
+    """Three labels, many examples."""
+
+    name, version, family, metric = "colours", 1, "classification", "accuracy"
+    labels = ("red", "green", "blue")
+    description, source, license = "colours", "made here", "Apache-2.0"
+
+    def load(self) -> Splits:
+        raise NotImplementedError
+
+    def prompt(self, example: Example) -> str:
+        return f"Colour of {example.id}:"
+
+    def target(self, example: Example) -> str:
+        return example.data["colour"]
+
+    def score(self, example: Example, output: str) -> float:
+        return float(output == self.target(example))
+
+
+EXAMPLES = [Example(id=f"thing {i}", group=str(i), data={"colour": Colours.labels[i % 3]}) for i in range(40)]
+
+
+@pytest.fixture
+def encoder(toy: ModelSource) -> Encoder:
+    return Encoder(toy.tokenizer(), 40)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "target", "joined"),
+    [("Answer:", "yes", " yes"), ("body\n", "    return", "    return"), ("x", "\ny", "\ny"), ("x:", "", "")],
+)
+def test_join_adds_one_space_unless_there_is_white_space(prompt: str, target: str, joined: str) -> None:
+    assert join(prompt, target) == joined
+
+
+def test_draw_depends_on_the_seed_alone() -> None:
+    assert draw(EXAMPLES, 10, 0) == draw(EXAMPLES, 10, 0)
+    assert draw(EXAMPLES, 10, 0) != draw(EXAMPLES, 10, 1)
+    assert len({example.id for example in draw(EXAMPLES, 10, 0)}) == 10
+    assert len(draw(EXAMPLES, 500, 0)) == 40
+
+
+def test_shots_cover_the_labels_before_repeating_one() -> None:
+    text = shots_text(Colours(), EXAMPLES, 4, seed=3)
+    assert text.count("Colour of") == 4
+    assert all(f": {label}\n\n" in text for label in Colours.labels)
+    assert shots_text(Colours(), EXAMPLES, 0, seed=3) == ""
+
+
+def test_pair_is_begin_prompt_target_end(encoder: Encoder) -> None:
+    pair = encoder.pair("Say:", "yes")
+    text = [encoder.tokenizer.decode([token]) for token in pair.ids]
+    assert pair.ids[0] == encoder.begin
+    assert pair.ids[-1] == encoder.end
+    assert "".join(text[1 : pair.target_start]) == "Say:"
+    assert "".join(text[pair.target_start : -1]) == " yes"
+    assert not pair.truncated
+
+
+def test_long_prompts_lose_their_middle_and_targets_get_half_at_most(encoder: Encoder) -> None:
+    pair = encoder.pair("a" * 100 + "END:", "yes")
+    assert len(pair.ids) == 40
+    assert pair.truncated
+    prompt = encoder.tokenizer.decode(pair.ids[1 : pair.target_start])
+    assert prompt.startswith("aaa")
+    assert prompt.endswith("END:")
+    long = encoder.pair("Say:", "b" * 100)
+    assert long.truncated
+    assert len(long.ids) - long.target_start == 20
+
+
+def test_text_that_spells_a_special_token_stays_text(encoder: Encoder) -> None:
+    assert encoder.end not in encoder.text("an </s> inside")
+
+
+def test_batches_hold_every_example_once_an_epoch_and_point_at_targets() -> None:
+    sequences = [
+        Encoded(ids=tuple(range(i, i + 5 + i % 7)), target_start=3 + i % 2, truncated=False)
+        for i in range(37)
+    ]
+    made = batches(sequences, batch_size=8, epochs=2, seed=0, pad=0)
+    assert len(made) == 2 * 5
+    for epoch in (made[:5], made[5:]):
+        firsts = sorted(int(row[0]) for batch in epoch for row in batch.ids)
+        assert firsts == list(range(37))
+    for batch in made:
+        assert batch.tokens == int(batch.mask.sum())
+        for row, column, target in zip(batch.rows, batch.columns, batch.targets, strict=True):
+            assert batch.ids[row, column + 1] == target
+            assert batch.mask[row, column + 1] == 1
+    again = batches(sequences, batch_size=8, epochs=2, seed=0, pad=0)
+    assert all(torch.equal(a.ids, b.ids) for a, b in zip(made, again, strict=True))
+    other = batches(sequences, batch_size=8, epochs=2, seed=1, pad=0)
+    assert any(
+        a.ids.shape != b.ids.shape or not torch.equal(a.ids, b.ids) for a, b in zip(made, other, strict=True)
+    )
+
+
+def test_bucketing_pads_less_than_plain_batches() -> None:
+    sequences = [Encoded(ids=(1,) * (5 + 13 * i % 60), target_start=2, truncated=False) for i in range(64)]
+    made = batches(sequences, batch_size=8, epochs=1, seed=0, pad=0)
+    padded = sum(batch.ids.numel() for batch in made)
+    order = draw([Example(id=str(i), group=str(i), data={}) for i in range(64)], 64, 0)
+    lengths = [len(sequences[int(example.id)].ids) for example in order]
+    plain = (
+        sum(8 * max(chunk) for chunk in itertools.batched(lengths, 8))
+        if hasattr(itertools, "batched")
+        else (sum(8 * max(lengths[i : i + 8]) for i in range(0, 64, 8)))
+    )
+    assert padded < 0.8 * plain
