@@ -124,7 +124,9 @@ def trade_off(rows: Board, cost: Callable[[Row], float | None], unit: str) -> Fi
         lines = [(spent, 100 * estimate.low, spent, 100 * estimate.high) for _, spent, estimate in found]
         for (x, y), (next_x, next_y) in pairwise(edge):
             lines += [(x, y, next_x, y), (next_x, y, next_x, next_y)]
-        place(axes, marks, lines, [(label(method), 100 * estimate.value) for method, estimate in flat])
+        place(
+            figure, axes, marks, lines, [(label(method), 100 * estimate.value) for method, estimate in flat]
+        )
     return figure
 
 
@@ -241,9 +243,10 @@ def _cost_axis(axes: Axes, costs: Sequence[float], unit: str) -> None:
     """Logarithmic only where the costs span a factor of eight: a narrow log axis has too few labels."""
     if max(costs) > 8 * min(costs):
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_formatter(ticker.NullFormatter())
-    axes.margins(x=0.12, y=0.12)
+    axes.margins(x=0.16, y=0.12)
     axes.grid(color="#DDDDDD")
     axes.set_xlabel(unit)
 

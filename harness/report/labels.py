@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
@@ -36,6 +37,7 @@ LEVEL_EDGES: tuple[tuple[float, Edge], ...] = ((3, "bottom"), (-3, "top"))
 
 
 def place(
+    figure: Figure,
     axes: Axes,
     marks: Sequence[tuple[str, float, float]],
     lines: Sequence[tuple[float, float, float, float]],
@@ -44,14 +46,12 @@ def place(
     """Write each name at the first place where it covers no marker, line or other name.
 
     Args:
-        axes: Drawn to its final limits: labels are placed in pixels.
+        figure: Laid out here: names are placed in pixels.
+        axes: The figure's, with its final limits.
         marks: Name, x and y of each point.
         lines: x and y of both ends of each upright or level line.
         levels: Name and y of each horizontal line, named at its ends.
     """
-    figure = axes.get_figure(root=True)
-    if figure is None:
-        return
     figure.draw_without_rendering()
     to_pixels = axes.transData.transform
     points = [to_pixels((x, y)) for _, x, y in marks]

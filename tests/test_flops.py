@@ -1,0 +1,43 @@
+"""Counted operations against the formula."""
+
+import pytest
+import torch
+
+from harness import registry
+from harness.budget import preset
+from harness.data import Encoder, batches
+from harness.flops import forward_formula, step_formula, train_step_flops
+from harness.model import ModelSource
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
+
+
+@pytest.mark.parametrize("name", ["full", "lora-r16", "qlora-r16", "prompt-tuning"])
+def test_one_step_counts_what_the_formula_says(toy: ModelSource, name: str) -> None:
+    method = registry.method(name)
+    model = method.adapt(method.load(toy), preset("smoke"))
+    encoder = Encoder(toy.tokenizer(), 64)
+    (batch,) = batches(
+        [encoder.pair(f"Count to {n}:", "one two") for n in range(8)], batch_size=8, epochs=1, seed=0, pad=0
+    )
+    state = torch.get_rng_state()
+    flops = train_step_flops(model, batch)
+    # Below the first trained layer no gradient of the input is needed; in two layers that is much.
+    assert flops.counted == pytest.approx(flops.formula, rel=0.12)
+    assert flops.counted <= flops.formula * 1.001
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_full_is_six_operations_a_weight_and_token(toy: ModelSource) -> None:
+    model = registry.method("full").adapt(toy.load(), preset("smoke"))
+    linear = sum(
+        m.weight.numel()
+        for m in model.modules()
+        if isinstance(m, torch.nn.Linear) and m is not model.get_output_embeddings()
+    )
+    head = model.get_output_embeddings().weight.numel()
+    attention = 3 * 4 * 10 * 64 * 2  # one sequence of ten tokens, width 64, two layers: 12 T^2 d L / T^2
+    expected = 6 * linear * 10 + 6 * head * 2 + attention * 10
+    assert step_formula(model, rows=1, width=10, targets=2) == expected
+    assert forward_formula(model, 10) == 2 * linear * 10

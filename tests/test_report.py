@@ -1,0 +1,345 @@
+import os
+import re
+import struct
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from markdown_it import MarkdownIt
+from matplotlib.figure import Figure
+from matplotlib.text import Annotation, Text
+
+from harness.errors import ResultError
+from harness.report import chart, readme_block, render, update_readme, words
+from harness.report.findings import cautions, findings
+from harness.report.page import BEGIN, END, slug
+from harness.report.palette import LOOKS, look, order
+from harness.report.rows import board, compared, gain, shares
+from harness.stats import Interval
+from tests import synthetic
+
+SNAPSHOT = Path(__file__).parent / "snapshots" / "report.md"
+CHARTS = ["quality-vs-seconds", "quality-vs-memory", "learning-curves", "where-the-seconds-went"]
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory):
+    return render(synthetic.grid(), tmp_path_factory.mktemp("report"), name="quick")
+
+
+def text_of(results, folder):
+    return render(results, folder, name="test").read_text(encoding="utf-8")
+
+
+def png_size(path):
+    head = path.read_bytes()[:24]
+    assert head[:8] == b"\x89PNG\r\n\x1a\n"
+    return struct.unpack(">II", head[16:24])
+
+
+def section(text, heading):
+    return text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+def test_snapshot(rendered):
+    text = rendered.read_text(encoding="utf-8")
+    if os.environ.get("TUNEOFF_UPDATE_SNAPSHOTS") == "1":
+        SNAPSHOT.parent.mkdir(exist_ok=True)
+        SNAPSHOT.write_text(text, encoding="utf-8")
+    assert text == SNAPSHOT.read_text(encoding="utf-8"), "intended? then run with TUNEOFF_UPDATE_SNAPSHOTS=1"
+
+
+def test_figures_exist_in_readme_size(rendered):
+    linked = set(re.findall(r"\]\(([^)]+\.png)\)", rendered.read_text(encoding="utf-8")))
+    assert linked == {f"{name}.png" for name in CHARTS} | {f"quality-{task}.png" for task in synthetic.TASKS}
+    assert {path.name for path in rendered.parent.iterdir()} == linked | {"report.md"}
+    for name in linked:
+        assert png_size(rendered.parent / name) == (1200, 675)
+
+
+def test_rendering_twice_gives_the_same_bytes(rendered, tmp_path):
+    again = render(list(reversed(synthetic.grid())), tmp_path, name="quick")
+    for path in rendered.parent.iterdir():
+        assert (again.parent / path.name).read_bytes() == path.read_bytes()
+
+
+def test_no_results_is_an_error(tmp_path):
+    with pytest.raises(ResultError, match="at least one result"):
+        render([], tmp_path, name="empty")
+
+
+def test_an_unwritable_folder_is_an_error(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.touch()
+    with pytest.raises(ResultError, match="cannot write the report"):
+        render(synthetic.grid(), blocked / "report", name="quick")
+
+
+@pytest.mark.parametrize("method", ["zero-shot", "full", "lora-r16"])
+def test_a_single_cell(tmp_path, method):
+    text = text_of([synthetic.cell("legal_license", method)], tmp_path)
+    assert "No task has two methods with a quality yet." in text
+    assert (tmp_path / "quality-legal_license.png").exists()
+
+
+def test_every_stage_of_a_live_grid(tmp_path):
+    results = synthetic.grid(tasks=("legal_license", "iso_dates"))
+    for count in range(1, len(results) + 1, 3):
+        assert f"{count} cell" in text_of(results[:count], tmp_path)
+
+
+@pytest.mark.parametrize("status", ["skipped", "oom", "failed", "timeout", "degenerate"])
+def test_nothing_ended_ok(tmp_path, status):
+    results = [synthetic.ended(result, status, None) for result in synthetic.grid()]
+    text = text_of(results, tmp_path)
+    assert section(text, "Skipped and failed cells").count(f"| {status} |") == len(results)
+    assert not list(tmp_path.glob("*.png"))
+
+
+def test_without_full_there_are_no_shares_of_it(tmp_path):
+    text = text_of(synthetic.grid(methods=("zero-shot", "lora-r16", "adalora")), tmp_path)
+    header = section(text, "`legal_license`").strip().splitlines()[0]
+    assert "FLOPs" not in header
+    assert "gain" not in header
+    assert "parameters trained" in header
+    assert "3.5%" in section(text, "`legal_license`")  # of the method's own total
+
+
+def test_without_zero_shot_there_is_no_gain(tmp_path):
+    text = text_of(synthetic.grid(methods=("full", "lora-r16")), tmp_path)
+    assert "gain kept |" not in text
+    assert "`zero-shot`" not in text
+
+
+def test_everything_unknown_is_a_dash(tmp_path):
+    bare = replace(
+        synthetic.cell("legal_license", "full"),
+        identity={}, environment={}, metric=None, items=(), curve=(), phases={}, train=None,
+        generation=None, parameters=None, flops=None,
+    )  # fmt: skip
+    text = text_of([bare, replace(bare, method="lora-r16", reason="why", status="oom")], tmp_path)
+    assert "| `full` | - | - | - |" in text
+    assert "python -m harness run --tasks legal_license --methods full,lora-r16 --seeds 1" in text
+
+
+def test_losses_and_energy_may_be_unknown(tmp_path):
+    results = synthetic.grid(tasks=("legal_license",))
+    results = [
+        replace(
+            result,
+            curve=tuple(replace(point, loss=None) for point in result.curve),
+            phases={name: replace(phase, peak_bytes=None) for name, phase in result.phases.items()},
+        )
+        for result in results
+    ]
+    text = text_of(results, tmp_path)
+    assert "learning-curves" not in text
+    assert "quality-vs-memory" not in text
+    assert "energy" not in text
+
+
+def test_energy_shows_where_a_result_has_it(tmp_path):
+    results = [
+        replace(
+            cell,
+            phases={
+                name: replace(phase, energy_joules=phase.seconds * 50) for name, phase in cell.phases.items()
+            },
+        )
+        for cell in synthetic.grid(tasks=("legal_license",))
+    ]
+    assert "of full's energy" in text_of(results, tmp_path)
+
+
+def test_several_seeds(tmp_path):
+    results = synthetic.grid(tasks=("legal_license",), methods=("zero-shot", "full", "lora-r16"), seeds=3)
+    results[-1] = synthetic.ended(results[-1], "timeout", "stopped after 1800 s")
+    text = text_of(results, tmp_path)
+    assert "`lora-r16` (2 of 3 seeds)" in text
+    assert "| `legal_license` | `lora-r16` | 2 | timeout | stopped after 1800 s |" in text
+    assert "--seeds 3" in text
+
+
+def test_text_from_results_stays_text(tmp_path):
+    evil = (
+        "<script>x</script> | `a` [link](http://x.y) ![i](z) **b** $x$ &lt; "
+        "\x1b[31m\u202e\n# new line --> ~~s~~ \\"
+    )
+    base = synthetic.grid(tasks=("legal_license",))
+    results = [
+        replace(
+            cell,
+            task=f"t {evil}",
+            method=cell.method if cell.method == "full" else f"{cell.method} {evil}",
+            metric=replace(cell.metric, name=evil),
+            generation={evil: evil},
+            identity={
+                "method_config": {evil: evil},
+                "model": {"source": evil},
+                "budget": {"name": evil, evil: evil},
+            },
+            environment={"device_name": evil, "versions": {evil: evil}, "machine": evil},
+            phases={**cell.phases, evil: next(iter(cell.phases.values()))},
+        )
+        for cell in base
+    ]
+    results.append(replace(synthetic.ended(results[0], "failed", evil), method="other"))
+    text = text_of(results, tmp_path)
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e]", text)
+    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text)
+    inline = [child for token in tokens for child in token.children or ()]
+    kinds = {token.type for token in [*tokens, *inline]}
+    assert not {"html_block", "html_inline", "link_open", "s_open"} & kinds
+    sources = [child.attrs["src"] for child in inline if child.type == "image"]
+    assert all(source.startswith(("quality-", "learning-", "where-")) for source in sources)
+    assert sum(token.type == "heading_open" for token in tokens) == 6
+    for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
+
+
+def test_unknown_names_are_shown(tmp_path):
+    results = synthetic.grid(tasks=("their_task",), methods=("zero-shot", "full", "their-method"))
+    text = text_of(results, tmp_path)
+    assert "## `their_task`" in text
+    assert "| `their-method` |" in text
+    assert (tmp_path / "quality-their_task.png").exists()
+
+
+def test_results_under_two_settings_draw_a_caution(tmp_path):
+    results = synthetic.grid(tasks=("legal_license",))
+    assert not cautions(board(results))
+    results[1] = replace(results[1], identity={**results[1].identity, "precision": "float32"})
+    assert "differ in precision" in text_of(results, tmp_path)
+
+
+def test_findings_follow_the_figures():
+    rows = board(synthetic.grid(tasks=("legal_license",)))["legal_license"]
+    said = findings(rows)
+    assert said[0].startswith("`full` scores highest")
+    assert "`lora-r16` and `full` overlap: no difference shown at n=200." in said
+    assert any(line.startswith("Beat `zero-shot`") and "`full`" in line for line in said)
+    assert not findings({"full": rows["full"]})
+
+
+def test_shares_are_relative_to_full():
+    rows = board(synthetic.grid(tasks=("legal_license",)))["legal_license"]
+    found = shares(rows["lora-r16"], rows["full"])
+    assert found.parameters == 4_884_480 / 134_515_008
+    assert found.flops == pytest.approx(0.68)
+    assert found.seconds == pytest.approx(0.86)
+    assert shares(rows["zero-shot"], rows["full"]).parameters == 0
+    assert gain(rows, "full").value == 1
+    assert gain(rows, "absent") is None
+
+
+def test_the_article_is_quoted_correctly(rendered):
+    text = section(rendered.read_text(encoding="utf-8"), "`legal_license`")
+    lora = next(line for line in text.splitlines() if line.startswith("| `lora-r16` | 86.9%"))
+    cells = [cell.strip() for cell in lora.split("|")]
+    assert cells[4] == "-1.4 points"
+    assert cells[6] == "24 min"
+    assert cells[8] == "10.0%"
+    assert cells[10] == "2.0%"
+
+
+def test_one_failed_cell_does_not_empty_the_summary():
+    rows = compared(board(synthetic.grid()))
+    assert list(rows) == ["legal_license", "function_completion", "iso_dates"]
+    assert list(rows["iso_dates"]) == ["zero-shot", "full", "lora-r16", "adalora"]
+    assert compared({}) == {}
+
+
+def test_pareto_front():
+    assert chart.front([(3, 0.9), (1, 0.5), (2, 0.4), (2, 0.7), (4, 0.9)]) == [1, 3, 0]
+
+
+def test_looks_are_distinct_and_stable():
+    looks = list(LOOKS.values())
+    assert len({(one.colour, one.marker) for one in looks}) == len(looks)
+    assert len({(one.colour, one.line) for one in looks}) == len(looks)
+    assert look("full").colour == "#000000"
+    assert look("lora-r16").colour == "#0072B2"
+    code = "from harness.report.palette import look; print(look('their-method'))"
+    fresh = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert fresh.strip() == str(look("their-method"))
+    assert look("their-method").marker not in {one.marker for one in looks}
+    assert order(["zz", "lora-r16", "full", "aa"]) == ["full", "lora-r16", "aa", "zz"]
+
+
+def test_names_beside_points_do_not_overlap():
+    rows = board(synthetic.grid(tasks=("legal_license", "iso_dates"), methods=tuple(synthetic.KEPT)))
+    figure = chart.trade_off(compared(rows), lambda row: row.seconds, "training seconds")
+    assert isinstance(figure, Figure)
+    figure.draw_without_rendering()
+    texts = [child for child in figure.axes[0].get_children() if isinstance(child, Annotation)]
+    # An annotation's own extent holds its leader line too; only the words must stay apart.
+    boxes = [Text.get_window_extent(text) for text in texts]
+    assert len(texts) == len(synthetic.KEPT) - 1  # prompt tuning failed on one task
+    assert not any(a.overlaps(b) for at, a in enumerate(boxes) for b in boxes[:at])
+
+
+def test_readme_block_is_compact_and_replaceable(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text(f"# Title\n\n{BEGIN}\nold\n{END}\n\nrest\n", encoding="utf-8")
+    block = readme_block(synthetic.grid(), folder="reports/mine")
+    update_readme(readme, block)
+    update_readme(readme, block)
+    text = readme.read_text(encoding="utf-8")
+    assert text == f"# Title\n\n{BEGIN}\n{block}\n{END}\n\nrest\n"
+    assert "![Mean quality against training seconds](reports/mine/quality-vs-seconds.png)" in block
+    assert sum(line.startswith("| `") for line in block.splitlines()) == len(synthetic.METHODS)
+
+
+@pytest.mark.parametrize("text", ["none", BEGIN, f"{END}\n{BEGIN}", f"{BEGIN}{END}{BEGIN}{END}"])
+def test_a_readme_without_its_markers_is_left_alone(tmp_path, text):
+    readme = tmp_path / "README.md"
+    readme.write_text(text, encoding="utf-8")
+    with pytest.raises(ResultError, match="once each"):
+        update_readme(readme, "block")
+    assert readme.read_text(encoding="utf-8") == text
+    with pytest.raises(ResultError, match="cannot read"):
+        update_readme(tmp_path / "absent.md", "block")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0.4, "0.4 s"), (9.94, "9.9 s"), (9.96, "10 s"), (24.3, "24 s"), (59.6, "1 min"), (192, "3 min 12 s"),
+     (3599.7, "1.0 h"), (4320, "1.2 h"), (None, "-")],
+)  # fmt: skip
+def test_seconds(value, expected):
+    assert words.seconds(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(1, "100.0%"), (0.241, "24.1%"), (0.01, "1.0%"), (0.00996, "1.0%"), (0.0037, "0.37%"), (0.005, "0.50%"),
+     (0.000012, "0.0012%"), (0, "0%"), (3.2, "320.0%"), (None, "-")],
+)  # fmt: skip
+def test_share(value, expected):
+    assert words.share(value) == expected
+
+
+def test_other_formats():
+    estimate = Interval(value=0.615, low=0.5461, high=0.6803)
+    assert words.interval(estimate) == "61.5% [54.6, 68.0]"
+    assert words.points(Interval(value=-0.0151, low=-0.0001, high=0.02)) == "-1.5 points [0.0, 2.0]"
+    assert words.points(Interval(value=0.0001, low=-0.01, high=0.02)) == "0.0 points [-1.0, 2.0]"
+    assert words.gigabytes(1_234_000_000) == "1.23 GB"
+    assert [words.rate(value) for value in (2e-4, 1.5e-3, 5e-05, 1.0)] == ["2e-4", "1.5e-3", "5e-5", "1e0"]
+    assert words.listed(["a"]) == "a"
+    assert words.listed(["a", "b", "c"]) == "a, b and c"
+    assert words.escaped("x" * 400).endswith("...")
+
+
+def test_file_names_are_safe_and_unique():
+    assert slug("legal_license") == "legal_license"
+    names = ["A b", "a b", "a/b", "../../etc/passwd", "", "x" * 300]
+    assert len({slug(name) for name in names}) == len(names)
+    assert all(re.fullmatch(r"[a-z0-9_-]{1,80}", slug(name)) for name in names)
+
+
+def test_imports_without_torch():
+    code = "import sys, harness.report; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

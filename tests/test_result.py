@@ -1,0 +1,82 @@
+"""Result files: round trip, damage, atomic writes."""
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from harness.errors import ResultError
+from harness.result import Result, Store, finite, fingerprint, write_atomic
+from tests.synthetic import grid
+
+
+def one() -> Result:
+    return next(result for result in grid() if result.train is not None)
+
+
+def test_json_round_trip_keeps_everything() -> None:
+    for result in grid():
+        assert Result.from_json(result.to_json()) == result
+
+
+def test_the_fingerprint_ignores_key_order_and_sees_every_value() -> None:
+    assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    assert fingerprint({"a": 1}) != fingerprint({"a": 2})
+
+
+def test_a_truncated_file_is_named_in_the_error(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write(one())
+    (path,) = store.paths()
+    path.write_text(path.read_text()[:200])
+    with pytest.raises(ResultError, match=r"seed-0\.json: not a complete JSON object.*Delete the file"):
+        store.load()
+
+
+def test_an_edited_file_fails_its_checksum(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write(one())
+    (path,) = store.paths()
+    body = json.loads(path.read_text())
+    body["metric"]["value"] = 1.0
+    path.write_text(json.dumps(body))
+    with pytest.raises(ResultError, match="checksum does not match"):
+        store.read(path)
+
+
+@pytest.mark.parametrize("text", ["[]", "3", '{"a": 1}', '{"schema_version": 99}'])
+def test_other_json_is_refused(text: str) -> None:
+    with pytest.raises(ResultError, match="schema_version"):
+        Result.from_json(text)
+
+
+def test_an_unknown_status_is_refused() -> None:
+    with pytest.raises(ResultError, match="'fine' is not one of ok, skipped"):
+        Result(status="fine", reason=None, task="t", method="m", seed=0, identity={}, family="f")
+
+
+def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ResultError, match="no results under"):
+        Store(tmp_path).load()
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file.json"
+    write_atomic(path, "old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ResultError, match="No space left"):
+        write_atomic(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_figures_that_are_not_finite_become_null() -> None:
+    assert finite(float("nan")) is None
+    assert finite(float("inf")) is None
+    assert finite(1.5) == 1.5
