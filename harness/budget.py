@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 
 from harness.errors import UsageError, unknown
 
@@ -73,6 +73,11 @@ class Recipe:
 
 RECIPE = Recipe()
 
+_QUICK = Budget(
+    name="quick", train_examples=224, epochs=1, batch_size=8, max_length=384, max_new_tokens=128,
+    dev_examples=100, test_examples=200, seeds=1, trials=1, timeout_seconds=1800,
+)  # fmt: skip
+
 PRESETS = {
     budget.name: budget
     for budget in (
@@ -80,10 +85,9 @@ PRESETS = {
             name="smoke", train_examples=16, epochs=1, batch_size=8, max_length=256, max_new_tokens=32,
             dev_examples=8, test_examples=16, seeds=1, trials=1, timeout_seconds=300,
         ),
-        Budget(
-            name="quick", train_examples=256, epochs=1, batch_size=8, max_length=384, max_new_tokens=128,
-            dev_examples=100, test_examples=200, seeds=1, trials=1, timeout_seconds=1800,
-        ),
+        _QUICK,
+        # What the default learning rates were chosen with: quick, with every rate of the grid tried on dev.
+        replace(_QUICK, name="sweep", dev_examples=200, trials=4),
         Budget(
             name="standard", train_examples=2000, epochs=2, batch_size=16, max_length=512, max_new_tokens=256,
             dev_examples=200, test_examples=500, seeds=3, trials=3, timeout_seconds=14400,

@@ -14,8 +14,11 @@ from harness.task import Example, Task
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-BUCKET_BATCHES = 8
+BUCKET_BATCHES = 16
 """Batches that are sorted by length together: less padding, while the order stays nearly random."""
+
+WIDTH_MULTIPLE = 8
+"""Batch widths are rounded up to this: few distinct shapes, so that kernels set up for one are used again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,6 +148,7 @@ def batches(encoded: Sequence[Encoded], *, batch_size: int, epochs: int, seed: i
 
 def _batch(sequences: Sequence[Encoded], pad: int) -> Batch:
     width = max(len(sequence.ids) for sequence in sequences)
+    width += -width % WIDTH_MULTIPLE
     ids = torch.full((len(sequences), width), pad)
     mask = torch.zeros_like(ids)
     rows, columns, targets = [], [], []

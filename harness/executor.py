@@ -44,12 +44,13 @@ class Raised:
 
 
 class Executor:
-    """Runs functions in worker processes, one at a time."""
+    """Runs functions of one module in worker processes, one at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = WORK) -> None:
+        self._module = module
         if "forkserver" in multiprocessing.get_all_start_methods():
             self._context: Any = multiprocessing.get_context("forkserver")
-            self._context.set_forkserver_preload([WORK])
+            self._context.set_forkserver_preload([module])
         else:
             self._context = multiprocessing.get_context("spawn")
 
@@ -60,7 +61,7 @@ class Executor:
         timeout: float,
         on_message: Callable[[Any], None] = lambda message: None,
     ) -> Any:
-        """`harness.worker.<function>(*arguments, send)` in a fresh process: its value, or `Died`.
+        """The module's `function(*arguments, send)` in a fresh process: its value, or `Died`.
 
         What the function passes to `send` reaches `on_message`; all of it must be picklable.
 
@@ -68,7 +69,9 @@ class Executor:
             TuneoffError: The function raised one.
         """
         receiver, sender = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=_worker, args=(function, arguments, sender), daemon=False)
+        process = self._context.Process(
+            target=_worker, args=(self._module, function, arguments, sender), daemon=False
+        )
         kills = _kernel_kills()
         process.start()
         sender.close()
@@ -104,7 +107,7 @@ class Executor:
             on_message(value)
 
 
-def _worker(function: str, arguments: tuple[Any, ...], sender: Connection) -> None:
+def _worker(module: str, function: str, arguments: tuple[Any, ...], sender: Connection) -> None:
     """Entry point of a worker process."""
     with contextlib.suppress(AttributeError):
         os.setsid()  # so that stopping the worker also stops what it started
@@ -119,7 +122,7 @@ def _worker(function: str, arguments: tuple[Any, ...], sender: Connection) -> No
             sender.send((kind, value))
 
     try:
-        work = getattr(importlib.import_module(WORK), function)
+        work = getattr(importlib.import_module(module), function)
         value = work(*arguments, lambda message: send("message", message))
     except TuneoffError as error:
         value = Raised(error=error)

@@ -61,7 +61,7 @@ def _custom_operators() -> dict[Any, Callable[..., int]]:
 
 
 def step_formula(model: PreTrainedModel, *, rows: int, width: int, targets: int) -> float:
-    """Operations of one training step on `rows` sequences of `width` tokens; `targets` positions have logits."""
+    """Operations of one training step on `rows` sequences of `width` tokens, with `targets` logits."""
     head = model.get_output_embeddings()
     total = 0.0
     for module in model.modules():

@@ -44,6 +44,7 @@ class ModelSource:
             ModelError: The files cannot be read as a causal language model.
         """
         import torch
+        from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM
 
         try:
@@ -56,7 +57,7 @@ class ModelSource:
                 attn_implementation="eager" if self.device == "cpu" else "sdpa",
                 **options,
             )
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise ModelError(
                 f"cannot load {self.source!r} as a causal language model: {_line(error)}"
             ) from error

@@ -8,6 +8,8 @@ RAPL can be read. Resident-set peaks include the interpreter and its libraries, 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -47,6 +49,7 @@ class Profiler:
         meter = GpuMeter() if self.device == "cuda" else None
         try:
             self._synchronise()
+            release_freed_memory()
             reset_peak(self.device)
             joules = _rapl_joules() if meter is None else None
             if meter:
@@ -69,6 +72,37 @@ class Profiler:
             torch.cuda.synchronize()
         elif self.device == "mps":
             torch.mps.synchronize()
+
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""glibc's mallopt(3) parameters."""
+
+
+def keep_freed_memory() -> None:
+    """Let the allocator reuse large freed blocks instead of handing them back to the kernel each time.
+
+    Each tensor over 128 KiB otherwise costs fresh page faults: full fine-tuning on two cores went
+    from 581 to 848 tokens/s. Phases still start trimmed, so that one phase's freed memory is not
+    counted in the next. Does nothing without glibc.
+    """
+    libc = _glibc()
+    if libc is not None:
+        libc.mallopt(M_MMAP_THRESHOLD, 2**30)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def release_freed_memory() -> None:
+    """Hand the allocator's free memory back to the kernel."""
+    libc = _glibc()
+    if libc is not None:
+        libc.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.CDLL(None)
+    return libc if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim") else None
 
 
 def reset_peak(device: str) -> None:

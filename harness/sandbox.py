@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import importlib.util
 import marshal
 import math
 import os
@@ -140,6 +141,16 @@ def run_function(
         code = _run(asked, answered, folder, seconds)
         answered.seek(0)
         return _outcomes(answered.read(_FILE_BYTES + 1), len(calls), code)
+
+
+def describe() -> str:
+    """The isolation that generated programs get here, in words."""
+    limits = (
+        "CPU, memory, file and process limits"
+        if importlib.util.find_spec("resource")
+        else "no limits but time"
+    )
+    return f"separate process, empty environment, private folder, {limits}; no namespaces"
 
 
 def same(a: object, b: object) -> bool:

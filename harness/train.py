@@ -63,8 +63,10 @@ class Float32AdamW:
         Nothing is updated where that norm is zero or not finite.
         """
         for parameter, master in zip(self.parameters, self.masters, strict=True):
-            if parameter is not master:
-                master.grad = None if parameter.grad is None else parameter.grad.float()
+            if parameter is not master and parameter.grad is not None:
+                if master.grad is None:
+                    master.grad = torch.empty_like(master)
+                master.grad.copy_(parameter.grad)
                 parameter.grad = None
         norm = float(torch.nn.utils.clip_grad_norm_(self.masters, RECIPE.clip_norm))
         if math.isfinite(norm) and norm > 0:
@@ -75,7 +77,9 @@ class Float32AdamW:
                 pairs = [(p, m) for p, m in zip(self.parameters, self.masters, strict=True) if p is not m]
                 if pairs:
                     torch._foreach_copy_([p for p, _ in pairs], [m for _, m in pairs])
-        self.optimizer.zero_grad(set_to_none=True)
+        for parameter, master in zip(self.parameters, self.masters, strict=True):
+            if parameter is master:
+                master.grad = None
         return norm
 
 

@@ -22,7 +22,7 @@ from harness.flops import StepFlops, forward_formula, train_step_flops
 from harness.job import Job, Prepared
 from harness.method import Method
 from harness.plan import TaskSize
-from harness.profiler import Profiler
+from harness.profiler import Profiler, keep_freed_memory
 from harness.result import Item, Metric, Result, Store, Training, Trial
 from harness.task import Example, Splits, Task, task_hash
 from harness.train import Trained, train
@@ -71,6 +71,7 @@ def prepare(reference: str, hub: bool, send: Send) -> Prepared:
 def run_cell(job: Job, send: Send) -> Result:
     """Run one cell and store its result, before anything can happen to this process."""
     _quieten()
+    keep_freed_memory()
     torch.set_num_threads(job.environment.cores)
     result = _Cell(job, send).run()
     Store(job.results).write(result)
@@ -124,9 +125,8 @@ class _Cell:
         rate = 0.0
         if self.method.learning_rates:
             with self._phase("flops"):
-                typical = sorted(self.batches, key=lambda batch: batch.tokens)[len(self.batches) // 2]
-                flops = train_step_flops(model, typical.to(self.device))
-                per_token = 1 / typical.tokens
+                flops = train_step_flops(model, self.typical.to(self.device))
+                scale = sum(b.ids.numel() for b in self.batches) / self.typical.ids.numel()
             rate = self.method.learning_rates[0]
             if self.budget.trials > 1:
                 del model
@@ -142,8 +142,8 @@ class _Cell:
                 adapter_bytes=_trainable_bytes(model),
                 train=self._training(trained, rate, trials),
                 flops={
-                    "train": flops.counted * per_token * trained.tokens,
-                    "train_formula": flops.formula * per_token * trained.tokens,
+                    "train": flops.counted * scale,
+                    "train_formula": flops.formula * scale,
                     "evaluate": None,
                 },
             )
@@ -193,13 +193,13 @@ class _Cell:
         self.shots = shots_text(task, self.train_examples, self.method.shots, self.job.seed)
         self.batches: Sequence[Batch] = ()
         if self.method.learning_rates:
+            pad, seed = self.encoder.end, self.job.seed
             self.batches = batches(
-                encoded,
-                batch_size=budget.batch_size,
-                epochs=budget.epochs,
-                seed=self.job.seed,
-                pad=self.encoder.end,
+                encoded, batch_size=budget.batch_size, epochs=budget.epochs, seed=seed, pad=pad
             )
+            # One sequence of median length stands for all in the count of operations.
+            middle = sorted(encoded, key=lambda sequence: len(sequence.ids))[len(encoded) // 2]
+            (self.typical,) = batches([middle], batch_size=1, epochs=1, seed=seed, pad=pad)
 
     def _train(self, model: PreTrainedModel, rate: float, label: str) -> Trained:
         torch.manual_seed(self.job.seed)

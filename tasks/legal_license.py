@@ -43,7 +43,7 @@ CATEGORIES = {
     "Source-available": "restricted",
     "Free Restricted": "restricted",
 }
-MAX_CHARS = 320
+MAX_CHARS = 240
 MIN_WORDS = 10
 # A class's keys are dealt in this order from the largest to the smallest, so that each split gets large and
 # small ones: a random deal could put all but a handful of the public domain texts into one split.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ResultError
-from harness.result import Result, Store, finite, fingerprint, write_atomic
+from harness.result import Result, Store, fingerprint, finite, write_atomic
 from tests.synthetic import grid
 
 

@@ -12,7 +12,7 @@ from harness.task import Splits, task_hash
 from tasks import legal_license
 from tasks.legal_license import KEY_CAP, MAX_CHARS, PER_CLASS, Ledgar, LegalLicense
 
-HASH = "6f5b62c2fdf25f87936cffcf9688d76dda807f06529a60b945de48bb0eb934e0"
+HASH = "951cba12bb874e02ba66249370e0157b5320eccf295568e8d63317c2dd4b8168"
 
 
 @pytest.fixture(scope="module")

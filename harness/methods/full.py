@@ -17,7 +17,7 @@ class Full(Method):
     name = "full"
     description = "full fine-tuning, all weights"
     core = True
-    learning_rates = (1e-4, 3e-5, 3e-4, 1e-5, 1e-3)
+    learning_rates = (3e-4, 1e-4, 1e-3, 3e-5)
 
     def adapt(self, model: PreTrainedModel, budget: Budget) -> PreTrainedModel:
         """Mark every parameter trainable."""

@@ -49,4 +49,4 @@ class LoraR16(Lora):
     description = "LoRA, rank 16, all linear layers but the head"
     core = True
     rank = 16
-    learning_rates = (1e-3, 3e-4, 3e-3, 1e-4, 1e-2)
+    learning_rates = (1e-3, 3e-3, 3e-4, 1e-4)

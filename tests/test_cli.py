@@ -1,0 +1,123 @@
+"""Commands as a user types them: output, messages, exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TASK = str(Path(__file__).parent / "toy_task.py")
+
+
+def harness(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "harness", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "160"},
+    )
+
+
+def test_help_lists_the_commands() -> None:
+    done = harness("--help")
+    assert done.returncode == 0
+    for command in ("run", "list", "report", "validate", "doctor"):
+        assert command in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "--tasks", "legl_license"], "did you mean 'legal_license'?"),
+        (["run", "--methods", "lora16"], "did you mean 'lora-r16'?"),
+        (["run", "--budget", "quik"], "did you mean 'quick'?"),
+        (["run", "--device", "tpu"], "--device 'tpu' is not one of auto, cpu, cuda, mps"),
+        (["run", "--data", "web"], "--data 'web' is not one of embedded, hub"),
+        (["run", "--model", "./nowhere", "--tasks", TASK], "there is no model folder './nowhere'"),
+        (
+            ["run", "--device", "cuda", "--tasks", TASK],
+            "device 'cuda' is not available; this machine has: cpu",
+        ),
+        (["run", "--seeds", "0"], "Invalid value for '--seeds'"),
+        (["report", "nowhere"], "no results under nowhere"),
+        (["validate", "nowhere.py"], "there is no plugin file 'nowhere.py'"),
+        (["frobnicate"], "No such command"),
+    ],
+)
+def test_bad_usage_is_one_message_and_exit_code_2(arguments: list[str], message: str, tmp_path: Path) -> None:
+    done = harness(*arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_syntax_error_in_a_plugin_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("class Task(:\n")
+    done = harness("run", "--tasks", "broken.py", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "broken.py, line 1" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_truncated_result_stops_the_report_with_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "mine" / "task" / "full" / "seed-0.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"schema_version": 1, "sta')
+    done = harness("report", "mine", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "seed-0.json: not a complete JSON object" in done.stderr
+
+
+def test_lists_are_tables_and_json() -> None:
+    tasks = json.loads(harness("list", "tasks", "--json").stdout)
+    assert {"legal_license", "function_completion", "gsm_symbolic"} <= {task["name"] for task in tasks}
+    assert all(task["license"] and task["source"] for task in tasks)
+    methods = json.loads(harness("list", "methods", "--json").stdout)
+    assert {method["name"] for method in methods if method["core"]} >= {"full", "lora-r16"}
+    budgets = json.loads(harness("list", "budgets", "--json").stdout)
+    assert {budget["name"] for budget in budgets} == {"smoke", "quick", "sweep", "standard"}
+    assert "max_new_tokens" in harness("list", "budgets").stdout
+
+
+def test_a_dry_run_prints_the_grid_and_stores_nothing(toy_folder: Path, tmp_path: Path) -> None:
+    done = harness(
+        "run", "--tasks", TASK, "--methods", "zero-shot,full", "--model", str(toy_folder), "--device", "cpu",
+        "--dry-run", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "2 cells at budget quick" in done.stdout
+    assert "full" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_validate_passes_a_good_plugin_and_fails_a_bad_one(tmp_path: Path) -> None:
+    good = harness("validate", TASK)
+    assert good.returncode == 0, good.stdout
+    assert "FAIL" not in good.stdout
+    bad = tmp_path / "bad.py"
+    bad.write_text(
+        Path(TASK).read_text().replace('return float(output == example.data["answer"])', "return 0.5")
+    )
+    done = harness("validate", str(bad))
+    assert done.returncode == 3
+    assert "the gold target scores 1.0" in done.stdout
+    assert "scores 0.5" in done.stdout
+
+
+def test_doctor_says_what_this_machine_offers() -> None:
+    done = harness("doctor", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    for word in (
+        "device",
+        "precision",
+        "cache",
+        "isolation",
+        "method full",
+        "runs here",
+        "machine fingerprint",
+    ):
+        assert word in done.stdout

@@ -1,0 +1,38 @@
+"""One real cell: the embedded model, real licence texts, LoRA, from download to report."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.executor import Executor
+from harness.run import Listener, Settings, build, execute
+
+
+@pytest.mark.timeout(600)
+def test_lora_learns_legal_license_with_the_embedded_model(tmp_path: Path) -> None:
+    executor = Executor()
+    settings = Settings(
+        tasks="legal_license",
+        methods="lora-r16",
+        model="embedded",
+        budget="smoke",
+        seeds=None,
+        results=tmp_path / "results",
+        reports=tmp_path / "reports",
+        device="cpu",
+        hub=False,
+    )
+    grid = build(settings, executor, Listener())
+    (result,) = execute(grid, executor, Listener(), force=False)
+    assert result.status == "ok", result.reason
+    assert result.metric is not None
+    assert result.metric.n == 16
+    assert result.parameters is not None
+    assert result.parameters["trainable"] == 4_884_480
+    assert result.parameters["total"] - result.parameters["trainable"] == 134_515_008
+    losses = [point.loss or 0.0 for point in result.curve]
+    assert losses[-1] < losses[0]
+    assert result.flops is not None
+    assert result.flops["train"] == pytest.approx(result.flops["train_formula"], rel=0.02)
+    assert result.phases["train"].peak_bytes is not None
+    assert (tmp_path / "reports" / "report.md").stat().st_size > 1000

@@ -1,0 +1,66 @@
+"""Budgets and the planned grid."""
+
+from dataclasses import FrozenInstanceError, replace
+
+import pytest
+
+from harness import registry
+from harness.budget import PRESETS, preset
+from harness.environment import Environment
+from harness.errors import UsageError
+from harness.plan import TaskSize, estimate, plan, total_seconds
+
+HERE = Environment(
+    device="cpu", device_name="test", cores=2, memory_bytes=24 * 2**30, gpu_memory_bytes=None,
+    precision="bfloat16", matmul_flops=2.5e12, versions={}, machine="m", commit=None, platform="p",
+)  # fmt: skip
+LEGAL = TaskSize(train=2050, test=400, prompt=250, target=10, generates=False)
+CODE = TaskSize(train=2217, test=400, prompt=230, target=80, generates=True)
+
+
+def test_presets_grow_and_are_frozen() -> None:
+    smoke, quick, standard = (preset(name) for name in ("smoke", "quick", "standard"))
+    assert smoke.steps < quick.steps < standard.steps
+    assert (standard.seeds, standard.trials) == (3, 3)
+    assert quick.steps == quick.train_examples // quick.batch_size
+    with pytest.raises(FrozenInstanceError):
+        quick.epochs = 7  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, "3", True])
+def test_budget_fields_are_whole_positive_numbers(value: object) -> None:
+    with pytest.raises(UsageError, match="epochs must be a whole number of at least 1"):
+        replace(PRESETS["quick"], epochs=value)  # type: ignore[arg-type]
+
+
+def test_an_unknown_budget_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match=r"did you mean 'quick'\?.*smoke"):
+        preset("quik")
+
+
+def test_the_grid_is_tasks_by_methods_by_seeds() -> None:
+    methods = {name: registry.method(name) for name in ("zero-shot", "full", "lora-r16")}
+    cells = plan({"legal": LEGAL, "code": CODE}, methods, replace(preset("quick"), seeds=2), HERE)
+    assert len({(cell.task, cell.method, cell.seed) for cell in cells}) == 2 * 3 * 2
+    assert total_seconds(cells) == sum(cell.seconds for cell in cells)
+    assert all(cell.skip is None and cell.seconds > 0 for cell in cells)
+
+
+def test_a_method_that_cannot_run_is_a_skip_with_its_reason() -> None:
+    (cell,) = plan(
+        {"legal": LEGAL},
+        {"qlora-r16": registry.method("qlora-r16")},
+        preset("smoke"),
+        replace(HERE, device="mps"),
+    )
+    assert cell.skip is not None
+    assert "mps" in cell.skip
+    assert cell.seconds == 0
+
+
+def test_estimates_order_cells_as_they_really_are() -> None:
+    quick, full, zero = preset("quick"), registry.method("full"), registry.method("zero-shot")
+    legal = estimate(LEGAL, full, quick, HERE, 135e6)
+    assert estimate(LEGAL, zero, quick, HERE, 135e6) < legal < estimate(CODE, full, quick, HERE, 135e6)
+    assert estimate(LEGAL, full, replace(quick, trials=3), HERE, 135e6) > 2 * legal
+    assert 10 < legal < 120  # about 45 s as measured on two such cores

@@ -1,0 +1,92 @@
+"""Phases, peaks and the GPU meter."""
+
+import sys
+import time
+import types
+from typing import Any
+
+import pytest
+import torch
+
+from harness.errors import UsageError
+from harness.profiler import GpuMeter, Profiler
+
+
+def test_phases_have_their_own_seconds_and_peaks() -> None:
+    profiler = Profiler("cpu")
+    with profiler.phase("big"):
+        block = torch.ones(100_000_000)  # 400 MB
+        time.sleep(0.05)
+        del block
+    with profiler.phase("small"):
+        time.sleep(0.01)
+    big, small = profiler.phases["big"], profiler.phases["small"]
+    assert big.seconds > 0.05 > small.seconds > 0.01
+    assert big.peak_bytes is not None
+    assert small.peak_bytes is not None
+    if sys.platform == "linux":
+        assert big.peak_bytes - small.peak_bytes > 300e6
+    assert big.peak_reserved_bytes is None
+
+
+def test_a_phase_that_fails_is_not_recorded_and_the_next_can_start() -> None:
+    profiler = Profiler("cpu")
+    with pytest.raises(ValueError, match="inside"), profiler.phase("one"):
+        raise ValueError("inside")
+    assert profiler.phases == {}
+    with profiler.phase("one"):
+        pass
+    assert set(profiler.phases) == {"one"}
+
+
+def test_phases_neither_nest_nor_repeat() -> None:
+    profiler = Profiler("cpu")
+    with profiler.phase("a"), pytest.raises(UsageError, match="'a' has it"), profiler.phase("b"):
+        pass
+    with pytest.raises(UsageError, match="cannot start"), profiler.phase("a"):
+        pass
+
+
+class NvmlError(Exception):
+    """What the fake driver raises."""
+
+
+def fake_nvml(*, energy: bool) -> Any:
+    """A driver that reports growing memory and energy; `energy=False` plays an old card."""
+    clock = {"joules": 0, "used": 10**9}
+
+    def joules(handle: object) -> int:
+        if not energy:
+            raise NvmlError
+        clock["joules"] += 5000
+        return clock["joules"]
+
+    def processes(handle: object) -> list[Any]:
+        clock["used"] += 10**6
+        mine = types.SimpleNamespace(pid=__import__("os").getpid(), usedGpuMemory=clock["used"])
+        return [types.SimpleNamespace(pid=1, usedGpuMemory=10**12), mine]
+
+    return types.SimpleNamespace(
+        NVMLError=NvmlError,
+        nvmlInit=lambda: None,
+        nvmlShutdown=lambda: None,
+        nvmlDeviceGetHandleByUUID=lambda uuid: uuid,
+        nvmlDeviceGetTotalEnergyConsumption=joules,
+        nvmlDeviceGetComputeRunningProcesses=processes,
+        nvmlDeviceGetUtilizationRates=lambda handle: types.SimpleNamespace(gpu=50),
+    )
+
+
+@pytest.mark.parametrize("energy", [True, False])
+def test_the_gpu_meter_reads_this_process_and_leaves_out_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, energy: bool
+) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", fake_nvml(energy=energy))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: types.SimpleNamespace(uuid="0000"))
+    meter = GpuMeter()
+    meter.start()
+    time.sleep(0.25)
+    readings = meter.stop()
+    assert 10**9 < readings["peak_device_bytes"] < 10**9 + 10**7
+    assert readings["utilisation"] == 0.5
+    assert readings.get("energy_joules") == (5.0 if energy else None)

@@ -1,0 +1,96 @@
+"""How plugins are found, and what is said when they are not."""
+
+import importlib.metadata
+from pathlib import Path
+
+import pytest
+
+from harness import registry
+from harness.errors import PluginError, UsageError
+
+METHOD = '''
+from harness import Method
+
+class Mine(Method):
+    """A frozen model under another name."""
+    name, description = "mine", "does nothing"
+'''
+
+
+def test_the_built_in_plugins_are_found() -> None:
+    assert {"legal_license", "function_completion", "gsm_symbolic"} <= set(registry.tasks())
+    assert registry.method_references("core") == [name for name, m in registry.methods().items() if m.core]
+    assert set(registry.method_references("core")) == {
+        "zero-shot", "few-shot", "full", "lora-r16", "qlora-r16", "prompt-tuning",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("find", "name", "message"),
+    [
+        (registry.task, "legl_license", r"unknown task 'legl_license'; did you mean 'legal_license'\?"),
+        (registry.method, "lora16", r"unknown method 'lora16'; did you mean 'lora-r16'\?"),
+        (registry.method, "xyz", r"unknown method 'xyz'\. Allowed: few-shot"),
+        (registry.task, "nowhere.py", "there is no plugin file"),
+        (registry.task_references, " , ", "the selection is empty"),
+    ],
+)
+def test_unknown_names_get_one_clear_message(find: object, name: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        find(name)  # type: ignore[operator]
+
+
+def test_a_file_is_a_plugin(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(METHOD)
+    assert registry.method(str(path)).name == "mine"
+    assert registry.method_references(f"{path},full") == [str(path), "full"]
+
+
+def test_a_syntax_error_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "broken.py"
+    path.write_text("x = 1\ndef f(:\n")
+    with pytest.raises(PluginError, match=r"broken\.py, line 2: "):
+        registry.task(str(path))
+
+
+def test_a_file_that_raises_is_told_why(tmp_path: Path) -> None:
+    path = tmp_path / "raises.py"
+    path.write_text("1 / 0\n")
+    with pytest.raises(PluginError, match="ZeroDivisionError: division by zero"):
+        registry.method(str(path))
+
+
+def test_a_file_without_a_plugin_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "empty.py"
+    path.write_text("")
+    with pytest.raises(PluginError, match="defines 0 such classes"):
+        registry.task(str(path))
+
+
+def test_a_missing_attribute_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(METHOD.replace('name, description = "mine", "does nothing"', 'name = "mine"'))
+    with pytest.raises(PluginError, match="class Mine lacks description"):
+        registry.method(str(path))
+
+
+def test_hub_data_is_a_task_of_its_own() -> None:
+    assert registry.task("legal_license", hub=True).name == "ledgar"
+    assert "ledgar" not in registry.tasks()
+    with pytest.raises(UsageError, match="names no hub data set; those that do: legal_license"):
+        registry.task("gsm_symbolic", hub=True)
+
+
+def test_entry_points_add_plugins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "other_package.py").write_text(METHOD)
+    monkeypatch.syspath_prepend(tmp_path)
+    point = importlib.metadata.EntryPoint("mine", "other_package:Mine", "tuneoff.methods")
+    monkeypatch.setattr(
+        importlib.metadata, "entry_points", lambda group: [point] if group == point.group else []
+    )
+    registry.methods.cache_clear()
+    try:
+        assert registry.methods()["mine"].description == "does nothing"
+    finally:
+        registry.methods.cache_clear()

@@ -1,0 +1,281 @@
+"""Whole grids on the toy model: resume, kills, faults, and what may not be mixed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from harness.errors import UsageError
+from harness.executor import Executor
+from harness.plan import Cell
+from harness.result import Result, Store
+from harness.run import Grid, Listener, Settings, build, execute
+
+ROOT = Path(__file__).parent.parent
+TASK = str(Path(__file__).parent / "toy_task.py")
+METHODS = "zero-shot,few-shot,lora-r16"
+
+SLOW_METHOD = '''
+import time
+from harness import Method
+
+class Slow(Method):
+    """Zero-shot that takes its time."""
+    name, description = "slow", "sleeps while it adapts"
+
+    def adapt(self, model, budget):
+        time.sleep(30)
+        return super().adapt(model, budget)
+'''
+
+BROKEN_METHOD = '''
+from harness import Method
+
+class Broken(Method):
+    """Raises while it adapts."""
+    name, description = "broken", "raises"
+
+    def adapt(self, model, budget):
+        raise RuntimeError("no adapter today")
+'''
+
+NAN_METHOD = '''
+import torch
+from harness.methods.full import Full
+
+class Exploding(Full):
+    """Full fine-tuning of a model whose norm is not a number."""
+    name, description = "exploding", "starts from NaN"
+
+    def adapt(self, model, budget):
+        with torch.no_grad():
+            model.model.norm.weight[0] = float("nan")
+        return super().adapt(model, budget)
+'''
+
+
+def settings(toy_folder: Path, folder: Path, methods: str = METHODS) -> Settings:
+    return Settings(
+        tasks=TASK,
+        methods=methods,
+        model=str(toy_folder),
+        budget="smoke",
+        seeds=None,
+        results=folder / "results",
+        reports=folder / "reports",
+        device="cpu",
+        hub=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def executor() -> Executor:
+    return Executor()
+
+
+class Log(Listener):
+    """Remembers what was run and what was kept."""
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+        self.kept: list[str] = []
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def result(self, cell: Cell, result: Result, kept: bool) -> None:
+        (self.kept if kept else self.ran).append(result.method)
+
+
+def go(chosen: Settings, executor: Executor, *, force: bool = False) -> tuple[list[Result], Log, Grid]:
+    log = Log()
+    grid = build(chosen, executor, log)
+    return execute(grid, executor, log, force=force), log, grid
+
+
+def test_a_grid_runs_reports_resumes_and_repeats_exactly(
+    toy_folder: Path, tmp_path: Path, executor: Executor
+) -> None:
+    chosen = settings(toy_folder, tmp_path)
+    results, log, _ = go(chosen, executor)
+    assert [result.status for result in results] == ["ok"] * 3
+    assert log.ran == ["zero-shot", "few-shot", "lora-r16"]
+    lora = results[2]
+    assert lora.metric is not None
+    assert lora.metric.n == len(lora.items) == 16
+    assert set(lora.phases) == {"load", "encode", "flops", "train", "evaluate"}
+    assert lora.train is not None
+    assert lora.train.steps == len(lora.curve) == 2
+    assert lora.parameters is not None
+    assert lora.adapter_bytes in {2 * lora.parameters["trainable"], 4 * lora.parameters["trainable"]}
+    assert "parity" in (tmp_path / "reports" / "report.md").read_text()
+
+    again, log, _ = go(chosen, executor)
+    assert again == results
+    assert log.kept == ["zero-shot", "few-shot", "lora-r16"]
+
+    forced, log, _ = go(chosen, executor, force=True)
+    assert log.kept == []
+    assert [result.items for result in forced] == [result.items for result in results]
+    assert [[p.loss for p in r.curve] for r in forced] == [[p.loss for p in r.curve] for r in results]
+
+
+def test_learning_rate_trials_are_recorded_and_the_best_is_used(
+    toy_folder: Path, tmp_path: Path, executor: Executor
+) -> None:
+    log = Log()
+    grid = build(settings(toy_folder, tmp_path, "lora-r16"), executor, log)
+    grid = replace(grid, budget=replace(grid.budget, trials=2))
+    (result,) = execute(grid, executor, log, force=False)
+    assert result.train is not None
+    trials = result.train.trials
+    assert [trial.learning_rate for trial in trials] == result.identity["learning_rates"][:2]
+    best = max(trials, key=lambda trial: trial.score)
+    assert result.train.learning_rate == best.learning_rate
+    assert result.phases["tune"].seconds >= sum(trial.seconds for trial in trials)
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "status", "reason"),
+    [
+        (BROKEN_METHOD, "broken", "failed", "RuntimeError: no adapter today"),
+        (NAN_METHOD, "exploding", "degenerate", "loss nan"),
+        (SLOW_METHOD, "slow", "timeout", "stopped after 4 s"),
+    ],
+)
+def test_a_cell_that_fails_is_a_result_and_the_others_go_on(
+    toy_folder: Path, tmp_path: Path, executor: Executor, code: str, name: str, status: str, reason: str
+) -> None:
+    plugin = tmp_path / f"{name}.py"
+    plugin.write_text(code)
+    log = Log()
+    grid = build(settings(toy_folder, tmp_path, f"{plugin},zero-shot"), executor, log)
+    if status == "timeout":
+        grid = replace(grid, budget=replace(grid.budget, timeout_seconds=4))
+    bad, good = execute(grid, executor, log, force=False)
+    assert (bad.method, bad.status) == (name, status)
+    assert reason in (bad.reason or "")
+    assert good.status == "ok"
+    assert Store(tmp_path / "results").load() == [bad, good]
+    assert name in (tmp_path / "reports" / "report.md").read_text()
+
+
+def test_a_killed_worker_is_a_failed_cell_that_the_next_run_completes(
+    toy_folder: Path, tmp_path: Path
+) -> None:
+    first = started(toy_folder, tmp_path)
+    for worker in workers(first.pid):
+        os.kill(worker, signal.SIGKILL)
+        break
+    out, _ = first.communicate(timeout=120)
+    assert first.returncode == 3
+    assert "ended by SIGKILL" in out
+    finished(toy_folder, tmp_path)
+
+
+def test_a_killed_parent_loses_no_result(toy_folder: Path, tmp_path: Path) -> None:
+    first = started(toy_folder, tmp_path)
+    store = Store(tmp_path / "results")
+    for _ in range(600):
+        if list(store.paths()):
+            break
+        time.sleep(0.1)
+    first.kill()
+    first.communicate()
+    before = {path: path.read_bytes() for path in store.paths()}
+    assert before
+    finished(toy_folder, tmp_path)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_interrupting_says_how_to_go_on(toy_folder: Path, tmp_path: Path) -> None:
+    first = started(toy_folder, tmp_path)
+    first.send_signal(signal.SIGINT)
+    out, _ = first.communicate(timeout=60)
+    assert first.returncode == 130
+    assert "the same command goes on from here" in out
+
+
+def test_a_truncated_result_is_set_aside_and_run_again(
+    toy_folder: Path, tmp_path: Path, executor: Executor
+) -> None:
+    chosen = settings(toy_folder, tmp_path, "zero-shot")
+    (result,), _, grid = go(chosen, executor)
+    path = grid.store.path(result.task, result.method, 0)
+    path.write_text(path.read_text()[:100])
+    (again,), log, _ = go(chosen, executor)
+    assert again.items == result.items
+    assert log.ran == ["zero-shot"]
+    assert any("seed-0.json.damaged" in note for note in log.notes)
+    assert path.with_name("seed-0.json.damaged").exists()
+
+
+def test_results_of_another_budget_are_never_mixed_or_replaced(
+    toy_folder: Path, tmp_path: Path, executor: Executor
+) -> None:
+    chosen = settings(toy_folder, tmp_path, "zero-shot")
+    _, log, grid = go(chosen, executor)
+    (path,) = grid.store.paths()
+    before = path.read_bytes()
+    other = replace(grid, budget=replace(grid.budget, test_examples=8))
+    with pytest.raises(UsageError, match="made with another budget; name another folder with --results"):
+        execute(other, executor, log, force=False)
+    assert path.read_bytes() == before
+
+
+def test_two_runs_on_one_folder_are_refused(toy_folder: Path, tmp_path: Path, executor: Executor) -> None:
+    grid = build(settings(toy_folder, tmp_path, "zero-shot"), executor, Listener())
+    grid.store.root.mkdir(parents=True)
+    with FileLock(grid.store.root / ".lock"), pytest.raises(UsageError, match="another run is writing"):
+        execute(grid, executor, Listener(), force=False)
+
+
+def command(toy_folder: Path, folder: Path) -> list[str]:
+    return [
+        sys.executable, "-m", "harness", "run", "--tasks", TASK, "--methods", METHODS,
+        "--model", str(toy_folder),
+        "--budget", "smoke", "--device", "cpu", "--results", str(folder / "results"),
+        "--reports", str(folder / "reports"),
+    ]  # fmt: skip
+
+
+def started(toy_folder: Path, folder: Path) -> subprocess.Popen[str]:
+    """A run of its own, given back once its first cell's worker is at work."""
+    process = subprocess.Popen(
+        command(toy_folder, folder), cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    lock = folder / "results" / ".lock"
+    for _ in range(600):
+        if lock.exists() and list(workers(process.pid)):
+            return process
+        time.sleep(0.05)
+    process.kill()
+    raise AssertionError(process.communicate()[0])
+
+
+def workers(parent: int) -> Iterator[int]:
+    """Processes that the run's fork server started."""
+    import psutil
+
+    for child in psutil.Process(parent).children():
+        for worker in child.children():
+            yield worker.pid
+
+
+def finished(toy_folder: Path, folder: Path) -> None:
+    """The same command completes the grid."""
+    done = subprocess.run(command(toy_folder, folder), cwd=ROOT, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    results = Store(folder / "results").load()
+    assert sorted(result.method for result in results) == ["few-shot", "lora-r16", "zero-shot"]
+    assert all(result.status == "ok" for result in results)
+    assert json.loads(next(Store(folder / "results").paths()).read_text())["schema_version"] == 1

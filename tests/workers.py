@@ -1,0 +1,59 @@
+"""Functions for `test_executor` to run in worker processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.errors import UsageError
+
+Send = Callable[[object], None]
+
+
+def add(a: int, b: int, send: Send) -> int:
+    send("adding")
+    send(a)
+    send(b)
+    return a + b
+
+
+def refuse(send: Send) -> None:
+    raise UsageError("no such thing")
+
+
+def divide(send: Send) -> float:
+    return 1 / 0
+
+
+def leave(send: Send) -> None:
+    sys.exit(7)
+
+
+def vanish(send: Send) -> None:
+    os._exit(3)
+
+
+def killed(send: Send) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def segfault(send: Send) -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def hungry(send: Send) -> None:
+    raise MemoryError
+
+
+def torch_hungry(send: Send) -> None:
+    raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes")
+
+
+def hang(note: str, send: Send) -> None:
+    Path(note).with_suffix(".worker").write_text(str(os.getpid()))
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    Path(note).write_text(str(child.pid))
+    time.sleep(600)
