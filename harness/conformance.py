@@ -228,7 +228,7 @@ def _train_toy(method: Method, model: object, source: ModelSource) -> tuple[list
     trained = train(
         model,
         batches(pairs, batch_size=4, epochs=1, seed=0, pad=encoder.end),
-        learning_rate=method.learning_rates[0],
+        learning_rate=min(method.learning_rates),  # defaults are tuned to real models
         device="cpu",
         after_step=method.after_step,
         progress=lambda done, total: None,

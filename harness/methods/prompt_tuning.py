@@ -22,7 +22,7 @@ class PromptTuning(Method):
     name = "prompt-tuning"
     description = "prompt tuning, 20 virtual tokens initialised from text"
     core = True
-    learning_rates = (3e-2, 1e-1, 3e-1, 1e-2)
+    learning_rates = (3e0, 1e0, 3e-1, 1e-1)
     virtual_tokens: ClassVar[int] = 20
     init_text: ClassVar[str] = (
         "Read the following task with care and give the one correct answer in exactly the form asked for."

@@ -58,4 +58,4 @@ class QloraR16(Qlora):
     description = "QLoRA, rank 16, NF4 with double quantisation"
     core = True
     rank = 16
-    learning_rates = (1e-3, 3e-3, 3e-4, 1e-4)
+    learning_rates = (3e-3, 1e-3, 3e-4, 1e-4)
