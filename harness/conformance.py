@@ -65,6 +65,7 @@ def task_checks(task: Task) -> Iterator[Check]:
     yield _check(
         "ids, prompts and targets are text; prompts and targets are not empty", lambda: _text(task, splits)
     )
+    yield _check("no prompt ends in white space, which would split a token", lambda: _ending(task, splits))
     yield _check("the gold target scores 1.0", lambda: _gold(task, splits))
     yield _check("an empty output scores less than 1.0", lambda: _empty(task, splits))
     yield _check("prompts are short enough for the quick budget", lambda: _short(task, splits))
@@ -106,6 +107,14 @@ def _text(task: Task, splits: Splits) -> str | None:
         for what, value in (("prompt", task.prompt(example)), ("target", task.target(example))):
             if not isinstance(value, str) or not value.strip():
                 return f"{what} of {example.id!r} is {value!r}"
+    return None
+
+
+def _ending(task: Task, splits: Splits) -> str | None:
+    for name, index in _sample(splits):
+        example = dict(splits.items())[name][index]
+        if task.prompt(example)[-1:].isspace():
+            return f"the prompt of {example.id!r} does; begin its target with that white space instead"
     return None
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import transformers
 
-from harness import environment, metrics, registry, stats
+from harness import environment, metrics, registry, sandbox, stats
 from harness.data import Batch, Encoder, batches, draw, shots_text
 from harness.errors import PluginError
 from harness.evaluate import Answer, Evaluator, encode_prompts, joined_labels
@@ -117,7 +117,7 @@ class _Cell:
             identity=job.identity,
             family=self.task.family,
             parameters=_parameters(model),
-            environment={**job.environment.to_dict()},
+            environment={**job.environment.to_dict(), "sandbox": sandbox.describe()},
         )
         flops: StepFlops | None = None
         trained: Trained | None = None

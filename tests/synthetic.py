@@ -6,8 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from harness.budget import preset
+from harness.budget import Budget
 from harness.result import Item, Metric, Phase, Point, Result, Training
+
+# Not a preset: the snapshot must not move when a preset does.
+BUDGET = Budget(
+    name="quick", train_examples=256, epochs=1, batch_size=8, max_length=384, max_new_tokens=128,
+    dev_examples=100, test_examples=200, seeds=1, trials=1, timeout_seconds=1800,
+)  # fmt: skip
 
 TASKS = {
     "legal_license": ("classification", "accuracy", {"zero-shot": 0.22, "full": 0.76}),
@@ -93,7 +99,7 @@ def _identity(task: str, method: str, seed: int) -> dict[str, object]:
         "method_config": {"r": int(rank), "lora_alpha": 2 * int(rank)} if rank.isdigit() else {},
         "learning_rates": [] if method == "zero-shot" else [2e-4 if "lora" in method else 5e-5],
         "seed": seed,
-        "budget": {name: value for name, value in preset("quick").to_dict().items() if name != "seeds"},
+        "budget": {name: value for name, value in BUDGET.to_dict().items() if name != "seeds"},
         "model": {"source": "embedded", "sha256": "ab" * 32},
         "data": "embedded",
         "device": "cpu",

@@ -48,12 +48,16 @@ class FunctionCompletion(Task):
         return generator.build()
 
     def prompt(self, example: Example) -> str:
-        """The signature and the docstring, with one example that is not among the hidden tests."""
-        return example.data["prompt"]
+        """The signature and the docstring, with one example that is not among the hidden tests.
+
+        The line break after the docstring belongs to the target: tokenisers merge it with the
+        indentation, and a model shown a prompt that ends in one does not go on with a body.
+        """
+        return example.data["prompt"].removesuffix("\n")
 
     def target(self, example: Example) -> str:
-        """The body, indented by four spaces."""
-        return example.data["body"]
+        """A line break and the body, indented by four spaces."""
+        return "\n" + example.data["body"]
 
     def score(self, example: Example, output: str) -> float:
         """1.0 if every hidden test agrees in value and type, else 0.0."""
