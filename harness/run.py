@@ -120,12 +120,12 @@ def execute(grid: Grid, executor: Executor, listener: Listener, *, force: bool) 
     _writable(grid.store.root)
     lock = FileLock(grid.store.root / ".lock")
     try:
-        lock.acquire(timeout=0)
+        held = lock.acquire(timeout=0)
     except Timeout as error:
         raise UsageError(
             f"another run is writing to {grid.store.root}; wait for it or name another folder"
         ) from error
-    with lock:
+    with held:
         kept = {} if force else _earlier(grid, listener)
         listener.start(grid.cells)
         results = []

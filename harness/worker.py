@@ -18,7 +18,7 @@ from harness import environment, metrics, registry, sandbox, stats
 from harness.data import Batch, Encoder, batches, draw, shots_text
 from harness.errors import PluginError
 from harness.evaluate import Answer, Evaluator, encode_prompts, joined_labels
-from harness.flops import StepFlops, forward_formula, train_step_flops
+from harness.flops import forward_formula, train_step_flops
 from harness.job import Job, Prepared
 from harness.method import Method
 from harness.plan import TaskSize
@@ -99,13 +99,12 @@ class _Cell:
         self.method: Method = registry.method(job.method)
         self.profiler = Profiler(self.device)
         self.train_examples = draw(job.splits.train, self.budget.train_examples, job.seed)
-        self.evaluated_tokens = 0
 
     def run(self) -> Result:
         job = self.job
         with self._phase("load"):
             self.encoder = Encoder(job.source.tokenizer(), self.budget.max_length)
-            model = self._fresh_model()
+            self.model = self._fresh_model()
         with self._phase("encode"):
             self._encode()
         base = Result(
@@ -116,41 +115,15 @@ class _Cell:
             seed=job.seed,
             identity=job.identity,
             family=self.task.family,
-            parameters=_parameters(model),
+            parameters=_parameters(self.model),
             environment={**job.environment.to_dict(), "sandbox": sandbox.describe()},
         )
-        flops: StepFlops | None = None
-        trained: Trained | None = None
-        trials: list[Trial] = []
-        rate = 0.0
         if self.method.learning_rates:
-            with self._phase("flops"):
-                flops = train_step_flops(model, self.typical.to(self.device))
-                scale = sum(b.ids.numel() for b in self.batches) / self.typical.ids.numel()
-            rate = self.method.learning_rates[0]
-            if self.budget.trials > 1:
-                del model
-                with self._phase("tune"):
-                    trials = self._tune()
-                    rate = max(trials, key=lambda trial: trial.score).learning_rate
-                    model = self._fresh_model()
-            with self._phase("train"):
-                trained = self._train(model, rate, "train")
-            base = replace(
-                base,
-                curve=trained.curve,
-                adapter_bytes=_trainable_bytes(model),
-                train=self._training(trained, rate, trials),
-                flops={
-                    "train": flops.counted * scale,
-                    "train_formula": flops.formula * scale,
-                    "evaluate": None,
-                },
-            )
-            if trained.degenerate:
-                return self._finish(replace(base, status="degenerate", reason=trained.degenerate))
+            base = self._trained(base)
+            if base.status != "ok":
+                return self._finish(base)
         with self._phase("evaluate"):
-            evaluator = self._evaluator(model, "evaluate")
+            evaluator = self._evaluator(self.model, "evaluate")
             answers = self._answers(evaluator, self.test_examples)
             items = self._score(self.test_examples, answers)
         base = replace(
@@ -159,9 +132,37 @@ class _Cell:
             metric=self._metric(items),
             generation=self._generation(),
             flops={**(base.flops or {"train": None, "train_formula": None}),
-                   "evaluate": forward_formula(model, evaluator.tokens)},
+                   "evaluate": forward_formula(self.model, evaluator.tokens)},
         )  # fmt: skip
         return self._finish(base)
+
+    def _trained(self, base: Result) -> Result:
+        """Count a step, choose a rate where the budget has trials, and train."""
+        with self._phase("flops"):
+            flops = train_step_flops(self.model, self.typical.to(self.device))
+        scale = sum(batch.ids.numel() for batch in self.batches) / self.typical.ids.numel()
+        rate, trials = self.method.learning_rates[0], list[Trial]()
+        if self.budget.trials > 1:
+            del self.model  # the trials need its room
+            with self._phase("tune"):
+                trials = self._tune()
+                rate = max(trials, key=lambda trial: trial.score).learning_rate
+                self.model = self._fresh_model()
+        with self._phase("train"):
+            trained = self._train(self.model, rate, "train")
+        return replace(
+            base,
+            status="degenerate" if trained.degenerate else "ok",
+            reason=trained.degenerate,
+            curve=trained.curve,
+            adapter_bytes=_trainable_bytes(self.model),
+            train=self._training(trained, rate, trials),
+            flops={
+                "train": flops.counted * scale,
+                "train_formula": flops.formula * scale,
+                "evaluate": None,
+            },
+        )
 
     def _phase(self, name: str) -> Any:
         self.send((name, 0, 1))

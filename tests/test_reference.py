@@ -1,0 +1,61 @@
+"""What is committed as measured: README and the report are drawn from the stored results, nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from harness import registry
+from harness.report import readme_block, render
+from harness.result import Result, Store
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def reference() -> list[Result]:
+    return Store(ROOT / "results" / "reference").load()
+
+
+def test_the_reference_run_holds_every_core_cell_and_all_are_ok(reference: list[Result]) -> None:
+    cells = {(result.task, result.method) for result in reference}
+    tasks = {"legal_license", "function_completion", "gsm_symbolic"}
+    assert cells >= {(task, method) for task in tasks for method in registry.method_references("core")}
+    assert {result.status for result in reference} == {"ok"}
+
+
+def test_all_its_cells_had_the_same_budget_model_machine_and_versions(reference: list[Result]) -> None:
+    for name in ("budget", "recipe", "model", "device", "precision", "machine", "versions"):
+        assert len({repr(result.identity[name]) for result in reference}) == 1, name
+
+
+def test_training_beats_the_untouched_model_on_legal_license(reference: list[Result]) -> None:
+    scores = {result.method: result.metric for result in reference if result.task == "legal_license"}
+    zero, full, lora = scores["zero-shot"], scores["full"], scores["lora-r16"]
+    assert zero is not None
+    assert full is not None
+    assert lora is not None
+    assert full.ci_low > zero.ci_high
+    assert lora.ci_low > zero.ci_high
+
+
+def test_readme_shows_the_stored_results(reference: list[Result]) -> None:
+    assert readme_block(reference, folder="reports/reference") in (ROOT / "README.md").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_the_committed_report_is_what_the_results_render_to(reference: list[Result], tmp_path: Path) -> None:
+    page = render(reference, tmp_path, name="reference").read_text(encoding="utf-8")
+    assert page == (ROOT / "reports" / "reference" / "report.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("method", ["full", "lora-r16", "qlora-r16", "prompt-tuning"])
+def test_default_learning_rates_are_the_best_of_the_recorded_sweep(method: str) -> None:
+    store = Store(ROOT / "results" / "sweep")
+    result = store.read(store.path("legal_license", method, 0))
+    assert result.train is not None
+    trials = result.train.trials
+    assert sorted(trial.learning_rate for trial in trials) == sorted(registry.method(method).learning_rates)
+    assert (
+        registry.method(method).learning_rates[0] == max(trials, key=lambda trial: trial.score).learning_rate
+    )
