@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,6 +97,22 @@ def resolve(source: str, *, device: str, precision: str) -> ModelSource:
             return _from_hub(source, device=device, precision=precision)
     sha = _folder_sha256(folder)
     return ModelSource(source=source, path=str(folder), sha256=sha, device=device, precision=precision)
+
+
+def count_parameters(model: PreTrainedModel) -> dict[str, int]:
+    """Counts of all and of trainable parameters; 4-bit weights count by their true shape."""
+    total = trainable = 0
+    for parameter in model.parameters():
+        state = getattr(parameter, "quant_state", None)
+        count = math.prod(state.shape) if state is not None else parameter.numel()
+        total += count
+        trainable += count * parameter.requires_grad
+    return {"total": total, "trainable": trainable}
+
+
+def trainable_bytes(model: PreTrainedModel) -> int:
+    """Bytes of the trained tensors in the precision they are computed in: what a checkpoint must hold."""
+    return sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
 
 
 def _from_hub(source: str, *, device: str, precision: str) -> ModelSource:

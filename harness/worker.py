@@ -21,6 +21,7 @@ from harness.evaluate import Answer, Evaluator, encode_prompts, joined_labels
 from harness.flops import forward_formula, train_step_flops
 from harness.job import Job, Prepared
 from harness.method import Method
+from harness.model import count_parameters, trainable_bytes
 from harness.plan import TaskSize
 from harness.profiler import Profiler, keep_freed_memory
 from harness.result import Item, Metric, Result, Store, Training, Trial
@@ -101,6 +102,7 @@ class _Cell:
         self.train_examples = draw(job.splits.train, self.budget.train_examples, job.seed)
 
     def run(self) -> Result:
+        """Load, encode, train where the method does, evaluate; every phase measured."""
         job = self.job
         with self._phase("load"):
             self.encoder = Encoder(job.source.tokenizer(), self.budget.max_length)
@@ -115,7 +117,7 @@ class _Cell:
             seed=job.seed,
             identity=job.identity,
             family=self.task.family,
-            parameters=_parameters(self.model),
+            parameters=count_parameters(self.model),
             environment={**job.environment.to_dict(), "sandbox": sandbox.describe()},
         )
         if self.method.learning_rates:
@@ -155,7 +157,7 @@ class _Cell:
             status="degenerate" if trained.degenerate else "ok",
             reason=trained.degenerate,
             curve=trained.curve,
-            adapter_bytes=_trainable_bytes(self.model),
+            adapter_bytes=trainable_bytes(self.model),
             train=self._training(trained, rate, trials),
             flops={
                 "train": flops.counted * scale,
@@ -287,19 +289,3 @@ class _Cell:
         if self.task.labels is not None:
             return {"decoding": "label likelihood", "normalisation": "none: sum over the label's tokens"}
         return {"decoding": "greedy", "max_new_tokens": self.max_new_tokens, "stop": "end token"}
-
-
-def _parameters(model: PreTrainedModel) -> dict[str, int]:
-    """Counts of all and of trainable parameters; 4-bit weights count by their true shape."""
-    total = trainable = 0
-    for parameter in model.parameters():
-        state = getattr(parameter, "quant_state", None)
-        count = math.prod(state.shape) if state is not None else parameter.numel()
-        total += count
-        trainable += count * parameter.requires_grad
-    return {"total": total, "trainable": trainable}
-
-
-def _trainable_bytes(model: PreTrainedModel) -> int:
-    """Bytes of the trained tensors in the precision they are computed in: what a checkpoint must hold."""
-    return sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
