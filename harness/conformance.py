@@ -185,9 +185,10 @@ def method_checks(method: Method) -> Iterator[Check]:
 def _trained_checks(method: Method, folder: Path) -> Iterator[Check]:
     import torch
 
-    from harness.model import resolve
+    from harness.model import quieten, resolve
     from harness.toy import write_toy_model
 
+    quieten()
     write_toy_model(folder / "toy")
     source = resolve(str(folder / "toy"), device="cpu", precision="float32")
     torch.manual_seed(0)

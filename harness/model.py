@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,6 +115,17 @@ def count_parameters(model: PreTrainedModel) -> dict[str, int]:
 def trainable_bytes(model: PreTrainedModel) -> int:
     """Bytes of the trained tensors in the precision they are computed in: what a checkpoint must hold."""
     return sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
+
+
+def quieten() -> None:
+    """Keep libraries' advice about themselves out of the terminal; errors still show."""
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    # bitsandbytes offers an optional kernel package; peft calls a name that transformers renamed.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
 
 
 def _from_hub(source: str, *, device: str, precision: str) -> ModelSource:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import gc
-import logging
 import math
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-import transformers
+import transformers  # noqa: F401 -- so that forked cells find it loaded
 
 from harness import environment, metrics, registry, sandbox, stats
 from harness.data import Batch, Encoder, batches, draw, shots_text
@@ -21,7 +19,7 @@ from harness.evaluate import Answer, Evaluator, encode_prompts, joined_labels
 from harness.flops import forward_formula, train_step_flops
 from harness.job import Job, Prepared
 from harness.method import Method
-from harness.model import count_parameters, trainable_bytes
+from harness.model import count_parameters, quieten, trainable_bytes
 from harness.plan import TaskSize
 from harness.profiler import Profiler, keep_freed_memory
 from harness.result import Item, Metric, Result, Store, Training, Trial
@@ -71,21 +69,12 @@ def prepare(reference: str, hub: bool, send: Send) -> Prepared:
 
 def run_cell(job: Job, send: Send) -> Result:
     """Run one cell and store its result, before anything can happen to this process."""
-    _quieten()
+    quieten()
     keep_freed_memory()
     torch.set_num_threads(job.environment.cores)
     result = _Cell(job, send).run()
     Store(job.results).write(result)
     return result
-
-
-def _quieten() -> None:
-    """Keep libraries' advice about themselves out of the terminal; errors still show."""
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    # bitsandbytes offers an optional kernel package; peft calls a name that transformers renamed.
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
 
 
 class _Cell:
