@@ -13,7 +13,7 @@ from harness import registry
 from harness.budget import preset
 from harness.errors import PluginError
 from harness.method import Method
-from harness.task import METRICS, Splits, Task, task_hash
+from harness.task import METRICS, Example, Splits, Task, task_hash
 
 if TYPE_CHECKING:
     from harness.data import Encoded, Encoder
@@ -77,10 +77,9 @@ def _check(name: str, find: Callable[[], str | None]) -> Check:
     return Check(name=name, problem=find())
 
 
-def _sample(splits: Splits) -> Iterator[tuple[str, int]]:
-    for name, examples in splits.items():
-        for index in range(min(SAMPLE, len(examples))):
-            yield name, index
+def _sample(splits: Splits) -> Iterator[Example]:
+    for _, examples in splits.items():
+        yield from examples[:SAMPLE]
 
 
 def _stated(task: Task) -> str | None:
@@ -102,8 +101,7 @@ def _same(task: Task, splits: Splits) -> str | None:
 
 
 def _text(task: Task, splits: Splits) -> str | None:
-    for name, index in _sample(splits):
-        example = dict(splits.items())[name][index]
+    for example in _sample(splits):
         for what, value in (("prompt", task.prompt(example)), ("target", task.target(example))):
             if not isinstance(value, str) or not value.strip():
                 return f"{what} of {example.id!r} is {value!r}"
@@ -111,16 +109,14 @@ def _text(task: Task, splits: Splits) -> str | None:
 
 
 def _ending(task: Task, splits: Splits) -> str | None:
-    for name, index in _sample(splits):
-        example = dict(splits.items())[name][index]
+    for example in _sample(splits):
         if task.prompt(example)[-1:].isspace():
             return f"the prompt of {example.id!r} does; begin its target with that white space instead"
     return None
 
 
 def _gold(task: Task, splits: Splits) -> str | None:
-    for name, index in _sample(splits):
-        example = dict(splits.items())[name][index]
+    for example in _sample(splits):
         score = task.score(example, task.target(example))
         if score != 1.0:
             return f"the target of {example.id!r} scores {score!r}"
@@ -128,8 +124,7 @@ def _gold(task: Task, splits: Splits) -> str | None:
 
 
 def _empty(task: Task, splits: Splits) -> str | None:
-    for name, index in _sample(splits):
-        example = dict(splits.items())[name][index]
+    for example in _sample(splits):
         score = task.score(example, "")
         if not 0 <= score < 1:
             return f"an empty output scores {score!r} on {example.id!r}"
@@ -159,8 +154,7 @@ def _labels(task: Task, splits: Splits) -> str | None:
 def _leak(task: Task, splits: Splits) -> str | None:
     if task.labels is not None:  # labels may be listed as choices
         return None
-    for name, index in _sample(splits):
-        example = dict(splits.items())[name][index]
+    for example in _sample(splits):
         if task.target(example).strip() in task.prompt(example):
             return f"the prompt of {example.id!r} holds its target"
     return None
