@@ -56,6 +56,9 @@ def run(
     data: Annotated[
         str, typer.Option(help="'embedded', or 'hub' for each task's larger data set.")
     ] = "embedded",
+    chat_template: Annotated[
+        bool, typer.Option("--chat-template", help="Put prompts into the model's own chat template.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the grid and its time, run nothing.")
     ] = False,
@@ -79,6 +82,7 @@ def run(
         reports=reports,
         device=device,
         hub=data == "hub",
+        chat=chat_template,
     )
     executor = Executor()
     with display.Live(err, out) as listener:
@@ -108,11 +112,25 @@ AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
 
 @listing.command("tasks")
 def list_tasks(as_json: AsJson = False) -> None:
-    """Tasks with family, metric, licence and source."""
+    """Tasks with family, metric, sizes of train/dev/test, licence, source, and the data set on the hub."""
     from harness import registry
 
-    columns = ("name", "family", "metric", "description", "license", "source")
-    _show([{c: getattr(task, c) for c in columns} for task in registry.tasks().values()], as_json)
+    _show(
+        [
+            {
+                "name": task.name,
+                "family": task.family,
+                "metric": task.metric,
+                "sizes": list(task.sizes or ()),
+                "license": task.license,
+                "description": task.description,
+                "source": task.source,
+                "hub": task.hub_twin.source if task.hub_twin else None,
+            }
+            for task in registry.tasks().values()
+        ],
+        as_json,
+    )
 
 
 @listing.command("methods")
@@ -221,4 +239,4 @@ def _cell(value: Any) -> str:
         return "yes" if value else ""
     if isinstance(value, list):
         return " ".join(f"{item:g}" for item in value) or "-"
-    return str(value)
+    return "-" if value is None else str(value)

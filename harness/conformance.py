@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 SAMPLE = 50
 """Examples of each split that the per-item checks look at."""
 
+EASY = 0.9
+"""A naive rule that scores this much leaves nothing to compare methods by."""
+
 PROMPT_CHARACTERS = 1200
 """Median prompt length that still fits the `quick` budget's 384 tokens."""
 
@@ -61,6 +64,7 @@ def task_checks(task: Task) -> Iterator[Check]:
         yield Check(name="splits are disjoint, without repeated ids", problem=str(error))
         return
     yield Check(name="splits are disjoint, without repeated ids", problem=None)
+    yield _check("the stated sizes are those of the splits", lambda: _sizes(task, splits))
     yield _check("loading twice gives the same data", lambda: _same(task, splits))
     yield _check(
         "ids, prompts and targets are text; prompts and targets are not empty", lambda: _text(task, splits)
@@ -68,6 +72,7 @@ def task_checks(task: Task) -> Iterator[Check]:
     yield _check("no prompt ends in white space, which would split a token", lambda: _ending(task, splits))
     yield _check("the gold target scores 1.0", lambda: _gold(task, splits))
     yield _check("an empty output scores less than 1.0", lambda: _empty(task, splits))
+    yield _check("no fixed rule solves the task", lambda: _naive(task, splits))
     yield _check("prompts are short enough for the quick budget", lambda: _short(task, splits))
     yield _check("targets are labels, and no label begins another", lambda: _labels(task, splits))
     yield _check("a prompt does not hold its target", lambda: _leak(task, splits))
@@ -100,6 +105,11 @@ def _same(task: Task, splits: Splits) -> str | None:
     )
 
 
+def _sizes(task: Task, splits: Splits) -> str | None:
+    found = (len(splits.train), len(splits.dev), len(splits.test))
+    return None if task.sizes in (None, found) else f"they are {found}, not {task.sizes}"
+
+
 def _text(task: Task, splits: Splits) -> str | None:
     for example in _sample(splits):
         for what, value in (("prompt", task.prompt(example)), ("target", task.target(example))):
@@ -129,6 +139,13 @@ def _empty(task: Task, splits: Splits) -> str | None:
         if not 0 <= score < 1:
             return f"an empty output scores {score!r} on {example.id!r}"
     return None
+
+
+def _naive(task: Task, splits: Splits) -> str | None:
+    guesses = [(example, task.naive(example)) for example in splits.test[:SAMPLE]]
+    scores = [task.score(example, guess) for example, guess in guesses if guess is not None]
+    mean = sum(scores) / len(guesses)
+    return None if mean < EASY else f"the naive rule scores {mean:.2f} on the first test items"
 
 
 def _short(task: Task, splits: Splits) -> str | None:

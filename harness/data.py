@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from harness.errors import ModelError
 from harness.task import Example, Task
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ BUCKET_BATCHES = 16
 
 WIDTH_MULTIPLE = 8
 """Batch widths are rounded up to this: few distinct shapes, so that kernels set up for one are used again."""
+
+Shots = Sequence[tuple[str, str]]
+"""Prompts with their targets."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,40 +79,83 @@ def join(prompt: str, target: str) -> str:
 class Encoder:
     """Token ids for prompts and targets.
 
-    Every sequence starts with the tokenizer's BOS token, or EOS where it has none, so that all
-    prompts share at least one leading token (see `evaluate`). Prompt and target are tokenised apart,
-    so that a prompt's ids never depend on its answer.
+    Every plain sequence starts with the tokenizer's BOS token, or EOS where it has none, so that all
+    prompts share at least one leading token (see `evaluate`). With `chat`, prompts and shots stand as
+    turns in the model's own chat template instead. Prompt and target are tokenised apart, so that a
+    prompt's ids never depend on its answer.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, max_length: int, *, chat: bool = False) -> None:
         self.tokenizer = tokenizer
         self.max_length = max_length
+        self.chat = chat
         self.end: int = tokenizer.eos_token_id
         self.begin: int = self.end if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+        self._opening = self._chat_pieces(())[-1] if chat else ""
 
     def text(self, text: str) -> list[int]:
         """Ids of `text` alone, without special tokens; text that spells a special token stays text."""
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
         return ids
 
-    def prompt(self, prompt: str, *, shots: str = "", room: int = 0) -> tuple[list[int], bool]:
-        """Ids of begin token, shots and prompt, and whether the prompt lost its middle.
+    def follow(self, prompt: str, target: str) -> str:
+        """The target as it stands after `prompt`, or after the opening of the assistant's turn."""
+        return join(self._opening or prompt, target)
 
-        The prompt is cut to `max_length - room` tokens. Shots do not count: they are a method's own cost.
+    def prompt(self, prompt: str, *, shots: Shots = (), room: int = 0) -> tuple[list[int], bool]:
+        """Ids of everything before the answer, and whether the prompt lost its middle.
+
+        The prompt, with what a chat template puts around it, is cut to `max_length - room` tokens.
+        Shots do not count: they are a method's own cost.
         """
-        ids, limit = self.text(prompt), max(self.max_length - room - 1, 2)
+        around = sum(map(len, self._around(()))) if self.chat else 1
+        ids, limit = self.text(prompt), max(self.max_length - room - around, 2)
         truncated = len(ids) > limit
         if truncated:  # a prompt's ends hold the instruction and the question
             ids = ids[: limit - limit // 2] + ids[len(ids) - limit // 2 :]
-        return [self.begin, *(self.text(shots) if shots else ()), *ids], truncated
+        before, after = self._around(shots)
+        return [*before, *ids, *after], truncated
 
     def pair(self, prompt: str, target: str) -> Encoded:
         """One training sequence of at most `max_length` tokens; a target gets half of them at most."""
-        answer = [*self.text(join(prompt, target)), self.end]
+        answer = [*self.text(self.follow(prompt, target)), self.end]
         cut = len(answer) > self.max_length // 2
         answer = answer[: self.max_length // 2]
         ids, truncated = self.prompt(prompt, room=len(answer))
         return Encoded(ids=(*ids, *answer), target_start=len(ids), truncated=truncated or cut)
+
+    def _around(self, shots: Shots) -> tuple[list[int], list[int]]:
+        """Ids before and after the prompt's own."""
+        if not self.chat:
+            text = "".join(f"{prompt}{join(prompt, target)}\n\n" for prompt, target in shots)
+            return [self.begin, *(self.text(text) if text else ())], []
+        contents = [content for shot in shots for content in shot]
+        *pieces, after = (
+            self.tokenizer.encode(piece, add_special_tokens=False) for piece in self._chat_pieces(shots)
+        )
+        before = pieces[0] or [self.begin]
+        for content, piece in zip(contents, pieces[1:], strict=True):
+            before += [*self.text(content), *piece]
+        return before, after
+
+    def _chat_pieces(self, shots: Shots) -> list[str]:
+        """What the chat template puts before, between and after the contents of its turns.
+
+        Raises:
+            ModelError: The tokenizer has no chat template, or one that alters what users say.
+        """
+        if self.tokenizer.chat_template is None:
+            raise ModelError("this model has no chat template; run it without --chat-template")
+        marks = [f"content-{n}-of-a-turn" for n in range(2 * len(shots) + 1)]
+        turns = [{"role": "assistant" if n % 2 else "user", "content": mark} for n, mark in enumerate(marks)]
+        rest = str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+        pieces = []
+        for mark in marks:
+            piece, found, rest = rest.partition(mark)
+            if not found:
+                raise ModelError("this model's chat template drops or reorders turns; run without it")
+            pieces.append(piece)
+        return [*pieces, rest]
 
 
 def draw(examples: Sequence[Example], count: int, seed: int) -> list[Example]:
@@ -116,8 +163,8 @@ def draw(examples: Sequence[Example], count: int, seed: int) -> list[Example]:
     return random.Random(f"subset-{seed}").sample(list(examples), min(count, len(examples)))
 
 
-def shots_text(task: Task, examples: Sequence[Example], count: int, seed: int) -> str:
-    """`count` solved train examples to stand before every prompt, spread over the labels if there are any."""
+def solved(task: Task, examples: Sequence[Example], count: int, seed: int) -> Shots:
+    """`count` train examples to stand before every prompt, spread over the labels if there are any."""
     chosen: list[Example] = []
     order = random.Random(f"shots-{seed}").sample(list(examples), len(examples))
     while len(chosen) < count and order:
@@ -126,8 +173,7 @@ def shots_text(task: Task, examples: Sequence[Example], count: int, seed: int) -
         example = next(fresh, order[0])
         order.remove(example)
         chosen.append(example)
-    prompts = ((task.prompt(example), task.target(example)) for example in chosen)
-    return "".join(f"{prompt}{join(prompt, target)}\n\n" for prompt, target in prompts)
+    return tuple((task.prompt(example), task.target(example)) for example in chosen)
 
 
 def batches(encoded: Sequence[Encoded], *, batch_size: int, epochs: int, seed: int, pad: int) -> list[Batch]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from harness.data import Encoder, join
+from harness.data import Encoder, Shots
 from harness.train import logits_at
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Evaluator:
 
         No length normalisation: once a label's first token is settled the rest is nearly certain, so
         a mean over tokens would favour long labels (it put "weak copyleft" first on 146 of 200 items).
-        `joined` are the labels as they follow a prompt (see `data.join`).
+        `joined` are the labels as they follow a prompt (see `Encoder.follow`).
         """
         choices = [self.encoder.text(text) for text in joined]
         prefix, length = self._prefix(prompts)
@@ -84,16 +84,20 @@ class Evaluator:
         return [answers[index] for index in range(len(prompts))]
 
     @torch.inference_mode()
-    def generate(self, prompts: Sequence[Prompt], max_new_tokens: int) -> list[Answer]:
-        """Greedy continuation of each prompt up to the end token or `max_new_tokens`."""
+    def generate(
+        self, prompts: Sequence[Prompt], max_new_tokens: int, *, stop: str | None = None
+    ) -> list[Answer]:
+        """Greedy continuation of each prompt up to the end token, `stop` or `max_new_tokens`.
+
+        `stop` counts from the first character that is not white space, and is not part of the answer.
+        """
         prefix, length = self._prefix(prompts)
         answers: dict[int, Answer] = {}
         for indices in self._batches(prompts):
             rows = [prompts[index].ids[length:] for index in indices]
-            for index, (ids, ended) in zip(
-                indices, self._greedy(copy.deepcopy(prefix), rows, max_new_tokens), strict=True
-            ):
-                text = self.encoder.tokenizer.decode(ids, skip_special_tokens=True)
+            outputs = self._greedy(copy.deepcopy(prefix), rows, max_new_tokens, stop)
+            for index, (ids, ended) in zip(indices, outputs, strict=True):
+                text = before(stop, self._decode(ids))
                 answers[index] = Answer(text=text, truncated=prompts[index].truncated or not ended)
             self.progress(len(answers), len(prompts))
         return [answers[index] for index in range(len(prompts))]
@@ -181,10 +185,13 @@ class Evaluator:
             scores[:, label] = log_likelihood[:, slots, choice].sum(dim=1)
         return scores
 
+    def _decode(self, ids: list[int]) -> str:
+        return str(self.encoder.tokenizer.decode(ids, skip_special_tokens=True))
+
     def _greedy(
-        self, cache: DynamicCache, rows: list[list[int]], max_new_tokens: int
+        self, cache: DynamicCache, rows: list[list[int]], max_new_tokens: int, stop: str | None
     ) -> list[tuple[list[int], bool]]:
-        """For each row the new ids without the end token, and whether the end token came."""
+        """For each row the new ids without the end token, and whether it or `stop` came."""
         past = cache.get_seq_length()
         cache.batch_repeat_interleave(len(rows))
         ids, mask = self._left_pad(rows)
@@ -203,6 +210,8 @@ class Evaluator:
                     ended[row] = True
                 else:
                     outputs[row].append(token)
+                    text = self._decode(outputs[row]) if stop else ""
+                    ended[row] = before(stop, text) != text
             alive = [slot for slot, row in enumerate(going) if not ended[row]]
             if not alive:
                 break
@@ -234,13 +243,14 @@ class Evaluator:
         return best
 
 
-def encode_prompts(encoder: Encoder, prompts: Sequence[str], shots: str) -> list[Prompt]:
+def encode_prompts(encoder: Encoder, prompts: Sequence[str], shots: Shots) -> list[Prompt]:
     """Prompts as ids, each behind the same shots."""
     return [
         Prompt(ids=ids, truncated=cut) for ids, cut in (encoder.prompt(text, shots=shots) for text in prompts)
     ]
 
 
-def joined_labels(prompt: str, labels: Sequence[str]) -> list[str]:
-    """Labels as they follow `prompt`."""
-    return [join(prompt, label) for label in labels]
+def before(stop: str | None, text: str) -> str:
+    """`text` up to the first `stop` that follows something other than white space."""
+    start = len(text) - len(text.lstrip())
+    return text if stop is None else text[:start] + text[start:].partition(stop)[0]

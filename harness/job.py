@@ -23,6 +23,7 @@ class Prepared:
     hash: str
     size: TaskSize
     splits: Splits
+    baselines: dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +34,9 @@ class Job:
     method: str
     seed: int
     hub: bool
+    chat: bool
     splits: Splits
+    baselines: dict[str, float]
     budget: Budget
     source: ModelSource
     environment: Environment

@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 EMBEDDED = "embedded"
-WEIGHT_FILES = ("*.safetensors", "config.json", "tokenizer*", "generation_config.json", "*.model", "vocab*")
+WEIGHT_FILES = (
+    "*.safetensors",
+    "config.json",
+    "tokenizer*",
+    "generation_config.json",
+    "*.model",
+    "vocab*",
+    "*.jinja",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,6 +86,17 @@ class ModelSource:
             return AutoTokenizer.from_pretrained(self.path)
         except (OSError, ValueError, KeyError) as error:
             raise ModelError(f"cannot load the tokenizer of {self.source!r}: {_line(error)}") from error
+
+    def chat_template(self) -> str:
+        """SHA-256 of the model's own chat template.
+
+        Raises:
+            ModelError: It has none.
+        """
+        template = getattr(self.tokenizer(), "chat_template", None)
+        if not template:
+            raise ModelError(f"{self.source!r} has no chat template; run it without --chat-template")
+        return hashlib.sha256(json.dumps(template).encode()).hexdigest()
 
 
 def resolve(source: str, *, device: str, precision: str) -> ModelSource:

@@ -1,4 +1,7 @@
-"""Finds tasks and methods: built-in packages, entry points of other packages, and single files."""
+"""Finds tasks and methods: built-in packages, entry points, `package.module:Class`, and files.
+
+A task may also be a JSONL file of a user's own records (see `userdata`).
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ import importlib.metadata
 import importlib.util
 import inspect
 import pkgutil
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +26,8 @@ Plugin = TypeVar("Plugin", Task, Method)
 
 TASK_ATTRIBUTES = ("name", "version", "family", "metric", "description", "source", "license")
 METHOD_ATTRIBUTES = ("name", "description")
+
+OPTION = re.compile(r"\w+=[^/]*")
 
 
 @cache
@@ -37,18 +43,15 @@ def methods() -> dict[str, Method]:
 
 
 def task(reference: str, *, hub: bool = False) -> Task:
-    """The task of that name, or the one in that Python file; with `hub`, its larger twin.
+    """The task that a name, a file or `package.module:Class` refers to; with `hub`, its larger twin.
 
     Raises:
         UsageError: There is no such task, or it has no twin.
-        PluginError: The file cannot be imported or breaks the contract.
+        PluginError: The file or module cannot be imported, or breaks the contract.
     """
-    if reference.endswith(".py"):
-        found = _only(_from_file(reference, Task, TASK_ATTRIBUTES), reference)
-    elif reference in tasks():
-        found = tasks()[reference]
-    else:
-        raise unknown("task", reference, tasks())
+    found = (_user_task(reference) if ".jsonl" in reference else None) or _found(
+        reference, tasks(), Task, TASK_ATTRIBUTES
+    )
     if found.metric not in METRICS:
         raise PluginError(f"task {found.name!r}: metric {found.metric!r} is not one of {', '.join(METRICS)}")
     if not hub:
@@ -60,29 +63,29 @@ def task(reference: str, *, hub: bool = False) -> Task:
 
 
 def method(reference: str) -> Method:
-    """The method of that name, or the one in that Python file.
+    """The method that a name, a Python file or `package.module:Class` refers to.
 
     Raises:
         UsageError: There is no such method.
-        PluginError: The file cannot be imported or breaks the contract.
+        PluginError: The file or module cannot be imported, or breaks the contract.
     """
-    if reference.endswith(".py"):
-        return _only(_from_file(reference, Method, METHOD_ATTRIBUTES), reference)
-    if reference not in methods():
-        raise unknown("method", reference, methods())
-    return methods()[reference]
+    return _found(reference, methods(), Method, METHOD_ATTRIBUTES)
 
 
-def task_references(selection: str) -> list[str]:
-    """`--tasks`: "all", or names and files separated by commas, each checked."""
-    chosen = list(tasks()) if selection == "all" else _split(selection)
+def task_references(selection: str, *, hub: bool = False) -> list[str]:
+    """`--tasks`: "all", or names, files and classes separated by commas, each checked.
+
+    With `hub`, "all" means every task that has a twin there.
+    """
+    every = [name for name, found in tasks().items() if found.hub_twin or not hub]
+    chosen = every if selection == "all" else _split(selection)
     for reference in chosen:
-        task(reference)
+        task(reference, hub=hub)
     return chosen
 
 
 def method_references(selection: str) -> list[str]:
-    """`--methods`: "core", "all", or names and files separated by commas, each checked."""
+    """`--methods`: "core", "all", or names, files and classes separated by commas, each checked."""
     if selection == "core":
         return [name for name, found in methods().items() if found.core]
     chosen = list(methods()) if selection == "all" else _split(selection)
@@ -107,10 +110,42 @@ def plugin_from_file(path: str) -> Task | Method:
 
 
 def _split(selection: str) -> list[str]:
-    names = list(dict.fromkeys(name.strip() for name in selection.split(",") if name.strip()))
+    names: list[str] = []
+    for part in (part.strip() for part in selection.split(",")):
+        if names and OPTION.fullmatch(part):  # data.jsonl:kind=short,metric=rougeL is one reference
+            names[-1] += f",{part}"
+        elif part:
+            names.append(part)
     if not names:
         raise UsageError("the selection is empty; give names separated by commas, or 'all'")
-    return names
+    return list(dict.fromkeys(names))
+
+
+def _user_task(reference: str) -> Task | None:
+    from harness.userdata import split_reference, task_from_file
+
+    path, options = split_reference(reference)
+    return task_from_file(path, **options) if path.endswith(".jsonl") else None
+
+
+def _found(
+    reference: str, named: Mapping[str, Plugin], base: type[Plugin], attributes: Iterable[str]
+) -> Plugin:
+    if reference.endswith(".py"):
+        return _only(_from_file(reference, base, attributes), reference)
+    if reference in named:
+        return named[reference]
+    module, colon, name = reference.partition(":")
+    if not colon:
+        raise unknown(base.__name__.lower(), reference, named)
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except (ImportError, ValueError) as error:
+        raise PluginError(f"{reference}: cannot import {module!r}: {error}") from error
+    if not inspect.isclass(found) or not issubclass(found, base):
+        raise PluginError(f"{reference}: {module!r} has no {base.__name__} class {name!r}")
+    _check(found, attributes, reference)
+    return found()
 
 
 def _discover(package: str, group: str, base: type[Plugin], attributes: Iterable[str]) -> dict[str, Plugin]:

@@ -14,7 +14,9 @@ from typing import Any
 
 from harness.errors import ResultError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE = (1, 2)
+"""Version 1 has no baselines; they are read as None."""
 STATUSES = ("ok", "skipped", "oom", "degenerate", "failed", "timeout")
 FINAL = frozenset({"ok", "skipped", "degenerate"})
 """Statuses that the same command again would only reproduce; the others are tried again."""
@@ -102,6 +104,7 @@ class Result:
     Attributes:
         identity: All that determined the outcome, as plain JSON values; results with equal
             identities are interchangeable.
+        baselines: Mean score on the same test items of answers without learning, by rule.
         parameters: `total` and `trainable` counts.
         adapter_bytes: Size of the trained tensors in the compute precision; None if nothing is trained.
         flops: `train` and `evaluate` as counted, `train_formula` by the published formula.
@@ -116,6 +119,7 @@ class Result:
     identity: Mapping[str, Any]
     family: str
     metric: Metric | None = None
+    baselines: Mapping[str, float] | None = None
     items: tuple[Item, ...] = ()
     curve: tuple[Point, ...] = ()
     phases: Mapping[str, Phase] = field(default_factory=dict)
@@ -155,14 +159,16 @@ class Result:
             raise ResultError(f"not a complete JSON object ({error})") from error
         if not isinstance(body, dict) or "schema_version" not in body:
             raise ResultError("not a Tuneoff result: schema_version is missing")
-        if body["schema_version"] != SCHEMA_VERSION:
+        if body["schema_version"] not in READABLE:
             raise ResultError(
-                f"schema_version {body['schema_version']} is unknown; this version reads {SCHEMA_VERSION}"
+                f"schema_version {body['schema_version']} is unknown; this version reads "
+                f"{' and '.join(map(str, READABLE))}"
             )
         checksum = body.pop("checksum", None)
         if checksum != _checksum(body):
             raise ResultError("the checksum does not match: the file was edited or damaged")
         del body["fingerprint"]
+        body["schema_version"] = SCHEMA_VERSION
         body["metric"] = Metric(**body["metric"]) if body["metric"] else None
         body["items"] = tuple(Item(**item) for item in body["items"])
         body["curve"] = tuple(Point(**point) for point in body["curve"])

@@ -38,6 +38,7 @@ class Settings:
     reports: Path | None
     device: str
     hub: bool
+    chat: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +54,7 @@ class Grid:
     store: Store
     reports: Path
     hub: bool
+    chat_template: str | None
 
 
 class Listener:
@@ -80,7 +82,7 @@ def build(settings: Settings, executor: Executor, listener: Listener) -> Grid:
     Raises:
         TuneoffError: Something named does not exist or cannot be read.
     """
-    task_names = registry.task_references(settings.tasks)
+    task_names = registry.task_references(settings.tasks, hub=settings.hub)
     methods = {name: registry.method(name) for name in registry.method_references(settings.methods)}
     budget = None if settings.budget is None else preset(settings.budget)
     environment = _value(executor.call("probe", settings.device, timeout=PREPARE_SECONDS))
@@ -92,7 +94,14 @@ def build(settings: Settings, executor: Executor, listener: Listener) -> Grid:
     prepared = {}
     for name in task_names:
         listener.note(f"loading {name}")
-        prepared[name] = _value(executor.call("prepare", name, settings.hub, timeout=PREPARE_SECONDS), name)
+        prepared[name] = _value(
+            executor.call("prepare", name, settings.hub, budget.test_examples, timeout=PREPARE_SECONDS), name
+        )
+    template = None
+    if settings.chat:
+        template = _value(
+            executor.call("chat_template", source, timeout=PREPARE_SECONDS), "the chat template"
+        )
     cells = plan({name: task.size for name, task in prepared.items()}, methods, budget, environment)
     run_name = f"{Path(source.source).name.lower()}-{budget.name}"
     return Grid(
@@ -106,6 +115,7 @@ def build(settings: Settings, executor: Executor, listener: Listener) -> Grid:
         reports=settings.reports
         or Path("reports") / (settings.results.name if settings.results else run_name),
         hub=settings.hub,
+        chat_template=template,
     )
 
 
@@ -163,7 +173,9 @@ def run_one(grid: Grid, cell: Cell, executor: Executor, listener: Listener) -> R
             method=cell.method,
             seed=cell.seed,
             hub=grid.hub,
+            chat=grid.chat_template is not None,
             splits=grid.tasks[cell.task].splits,
+            baselines=grid.tasks[cell.task].baselines,
             budget=grid.budget,
             source=grid.source,
             environment=grid.environment,
@@ -187,6 +199,7 @@ def run_one(grid: Grid, cell: Cell, executor: Executor, listener: Listener) -> R
         seed=cell.seed,
         identity=identity,
         family=prepared.family,
+        baselines=prepared.baselines,
         environment=grid.environment.to_dict(),
     )
     grid.store.write(result)
@@ -201,6 +214,7 @@ def identify(grid: Grid, cell: Cell) -> dict[str, Any]:
         "task_version": task.version,
         "task_hash": task.hash,
         "data": "hub" if grid.hub else "embedded",
+        "chat_template": grid.chat_template,
         "method": method.name,
         "method_config": dict(method.config()),
         "learning_rates": list(method.learning_rates),

@@ -79,9 +79,12 @@ class Task(ABC):
         family: "classification", "code", "reasoning", "structured" or "language".
         metric: One of `METRICS`; what the mean of the item scores is called.
         labels: The closed label set, scored by log-likelihood, or None for free generation.
+        stop: Generation of an answer ends before this text, once there is an answer; None where only the
+            model's end token ends it. A line break suits tasks that read one line.
         description: One line for `list tasks`.
         source: Where the data come from, with a version.
         license: Licence of the data.
+        sizes: Examples in train, dev and test, where they are fixed: what `list tasks` shows without loading.
         hub_twin: A task that reads a larger public data set of the same kind from the hub.
     """
 
@@ -90,9 +93,11 @@ class Task(ABC):
     family: ClassVar[str]
     metric: ClassVar[str]
     labels: ClassVar[tuple[str, ...] | None] = None
+    stop: ClassVar[str | None] = None
     description: ClassVar[str]
     source: ClassVar[str]
     license: ClassVar[str]
+    sizes: ClassVar[tuple[int, int, int] | None] = None
     hub_twin: ClassVar[type[Task] | None] = None
 
     @abstractmethod
@@ -110,6 +115,13 @@ class Task(ABC):
     @abstractmethod
     def score(self, example: Example, output: str) -> float:
         """How good `output` is for this one example, from 0 to 1."""
+
+    def naive(self, example: Example) -> str | None:
+        """What a fixed rule without learning would answer, such as copying the input.
+
+        None where the most common target of train is the only such guess.
+        """
+        return None
 
 
 def task_hash(task: Task, splits: Splits) -> str:

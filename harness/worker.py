@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -12,14 +13,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 import transformers  # noqa: F401 -- so that forked cells find it loaded
 
+if torch.version.cuda is None:
+    # It takes 1.4 s with all it imports. Where there may be a GPU each cell imports it for itself: what
+    # touches the driver before a fork leaves every forked process without one.
+    import peft  # noqa: F401
+
 from harness import environment, metrics, registry, sandbox, stats
-from harness.data import Batch, Encoder, batches, draw, shots_text
+from harness.data import Batch, Encoder, batches, draw, solved
 from harness.errors import PluginError
-from harness.evaluate import Answer, Evaluator, encode_prompts, joined_labels
+from harness.evaluate import Answer, Evaluator, encode_prompts
 from harness.flops import forward_formula, train_step_flops
 from harness.job import Job, Prepared
 from harness.method import Method
-from harness.model import count_parameters, quieten, trainable_bytes
+from harness.model import ModelSource, count_parameters, quieten, trainable_bytes
 from harness.plan import TaskSize
 from harness.profiler import Profiler, keep_freed_memory
 from harness.result import Item, Metric, Result, Store, Training, Trial
@@ -40,8 +46,17 @@ def probe(device: str, send: Send) -> environment.Environment:
     return environment.probe(device)
 
 
-def prepare(reference: str, hub: bool, send: Send) -> Prepared:
-    """Load a task's data and fingerprint it.
+def chat_template(source: ModelSource, send: Send) -> str:
+    """SHA-256 of the model's chat template.
+
+    Raises:
+        ModelError: It has none.
+    """
+    return source.chat_template()
+
+
+def prepare(reference: str, hub: bool, test_examples: int, send: Send) -> Prepared:
+    """Load a task's data, fingerprint it, and score what answers without learning get on its test items.
 
     Raises:
         PluginError: The task breaks its contract.
@@ -57,6 +72,7 @@ def prepare(reference: str, hub: bool, send: Send) -> Prepared:
         version=task.version,
         hash=task_hash(task, splits),
         splits=splits,
+        baselines=baselines(task, splits, splits.test[:test_examples]),
         size=TaskSize(
             train=len(splits.train),
             test=len(splits.test),
@@ -65,6 +81,18 @@ def prepare(reference: str, hub: bool, send: Send) -> Prepared:
             generates=task.labels is None,
         ),
     )
+
+
+def baselines(task: Task, splits: Splits, items: Sequence[Example]) -> dict[str, float]:
+    """Mean scores over `items` of the most common target of train, and of the naive rule if there is one."""
+    ((common, _),) = Counter(task.target(example) for example in splits.train).most_common(1)
+    scores = {"most common target": [task.score(example, common) for example in items]}
+    guesses = [task.naive(example) for example in items]
+    if any(guess is not None for guess in guesses):
+        scores["naive rule"] = [
+            task.score(example, guess or "") for example, guess in zip(items, guesses, strict=True)
+        ]
+    return {rule: math.fsum(own) / len(own) for rule, own in scores.items()}
 
 
 def run_cell(job: Job, send: Send) -> Result:
@@ -94,7 +122,7 @@ class _Cell:
         """Load, encode, train where the method does, evaluate; every phase measured."""
         job = self.job
         with self._phase("load"):
-            self.encoder = Encoder(job.source.tokenizer(), self.budget.max_length)
+            self.encoder = Encoder(job.source.tokenizer(), self.budget.max_length, chat=job.chat)
             self.model = self._fresh_model()
         with self._phase("encode"):
             self._encode()
@@ -107,6 +135,7 @@ class _Cell:
             identity=job.identity,
             family=self.task.family,
             parameters=count_parameters(self.model),
+            baselines=job.baselines,
             environment={**job.environment.to_dict(), "sandbox": sandbox.describe()},
         )
         if self.method.learning_rates:
@@ -182,7 +211,7 @@ class _Cell:
         self.truncated = sum(sequence.truncated for sequence in encoded)
         longest = max(len(sequence.ids) - sequence.target_start for sequence in encoded)
         self.max_new_tokens = min(budget.max_new_tokens, math.ceil(TARGET_SLACK * longest))
-        self.shots = shots_text(task, self.train_examples, self.method.shots, self.job.seed)
+        self.shots = solved(task, self.train_examples, self.method.shots, self.job.seed)
         self.batches: Sequence[Batch] = ()
         if self.method.learning_rates:
             pad, seed = self.encoder.end, self.job.seed
@@ -245,8 +274,9 @@ class _Cell:
         texts = [self.task.prompt(example) for example in examples]
         prompts = encode_prompts(self.encoder, texts, self.shots)
         if self.task.labels is None:
-            return evaluator.generate(prompts, self.max_new_tokens)
-        return evaluator.choose(prompts, joined_labels(texts[0], self.task.labels), self.task.labels)
+            return evaluator.generate(prompts, self.max_new_tokens, stop=self.task.stop)
+        joined = [self.encoder.follow(texts[0], label) for label in self.task.labels]
+        return evaluator.choose(prompts, joined, self.task.labels)
 
     def _score(self, examples: Sequence[Example], answers: Sequence[Answer]) -> tuple[Item, ...]:
         items = []
@@ -277,4 +307,8 @@ class _Cell:
     def _generation(self) -> dict[str, Any]:
         if self.task.labels is not None:
             return {"decoding": "label likelihood", "normalisation": "none: sum over the label's tokens"}
-        return {"decoding": "greedy", "max_new_tokens": self.max_new_tokens, "stop": "end token"}
+        return {
+            "decoding": "greedy",
+            "max_new_tokens": self.max_new_tokens,
+            "stop": self.task.stop or "end token",
+        }

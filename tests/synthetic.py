@@ -58,6 +58,7 @@ def cell(task: str, method: str, seed: int = 0, *, items: int = 200) -> Result:
             Item(id=f"{task}-{at}", score=float(score), output="answer", truncated=at < 3 and place == 1)
             for at, score in enumerate(scores)
         ),
+        baselines={"most common target": 0.05, "naive rule": round(ends["zero-shot"] / 2, 3)},
         environment=_environment(),
         **({} if method in ("zero-shot", "few-shot") else _training(method, goal, place, rng)),
         **_phases(method, place),

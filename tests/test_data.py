@@ -5,7 +5,8 @@ import itertools
 import pytest
 import torch
 
-from harness.data import Encoded, Encoder, batches, draw, join, shots_text
+from harness.data import Encoded, Encoder, batches, draw, join, solved
+from harness.errors import ModelError
 from harness.model import ModelSource
 from harness.task import Example, Splits, Task
 
@@ -54,10 +55,55 @@ def test_draw_depends_on_the_seed_alone() -> None:
 
 
 def test_shots_cover_the_labels_before_repeating_one() -> None:
-    text = shots_text(Colours(), EXAMPLES, 4, seed=3)
-    assert text.count("Colour of") == 4
-    assert all(f": {label}\n\n" in text for label in Colours.labels)
-    assert shots_text(Colours(), EXAMPLES, 0, seed=3) == ""
+    shots = solved(Colours(), EXAMPLES, 4, seed=3)
+    assert len(shots) == 4
+    assert {target for _, target in shots[:3]} == set(Colours.labels)
+    assert all(prompt.startswith("Colour of") for prompt, _ in shots)
+    assert solved(Colours(), EXAMPLES, 0, seed=3) == ()
+
+
+CHAT = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] | trim }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def chatting(toy: ModelSource, template: str | None = CHAT, length: int = 200) -> Encoder:
+    tokenizer = toy.tokenizer()
+    tokenizer.chat_template = template
+    return Encoder(tokenizer, length, chat=True)
+
+
+def test_a_chat_template_surrounds_prompts_and_shots(toy: ModelSource) -> None:
+    encoder = chatting(toy)
+    pair = encoder.pair("Kind:", "red")
+    decode = encoder.tokenizer.decode
+    assert decode(pair.ids[1 : pair.target_start]).endswith("user\nKind:<|im_end|>\n<|im_start|>assistant\n")
+    assert decode(pair.ids[pair.target_start : -1]) == "red"
+    shown = decode(encoder.prompt("Kind:", shots=[("a:", "b")])[0])
+    assert (
+        shown.index("user\na:<|im_end|>") < shown.index("assistant\nb<|im_end|>") < shown.index("user\nKind:")
+    )
+
+
+def test_a_chat_prompt_is_cut_within_its_turn(toy: ModelSource) -> None:
+    around = len(chatting(toy).prompt("")[0])
+    encoder = chatting(toy, length=around + 30)
+    ids, truncated = encoder.prompt("x " * 200)
+    assert truncated
+    assert len(ids) == around + 30
+    assert encoder.tokenizer.decode(ids).endswith("<|im_end|>\n<|im_start|>assistant\n")
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [(None, "no chat template"), ("{{ messages[-1]['role'] }}", "drops or reorders")],
+)
+def test_a_chat_template_that_cannot_serve_is_refused(
+    toy: ModelSource, template: str | None, message: str
+) -> None:
+    with pytest.raises(ModelError, match=message):
+        chatting(toy, template)
 
 
 def test_pair_is_begin_prompt_target_end(encoder: Encoder) -> None:

@@ -21,6 +21,7 @@ def test_lora_learns_legal_license_with_the_embedded_model(tmp_path: Path) -> No
         reports=tmp_path / "reports",
         device="cpu",
         hub=False,
+        chat=False,
     )
     grid = build(settings, executor, Listener())
     (result,) = execute(grid, executor, Listener(), force=False)

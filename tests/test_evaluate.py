@@ -9,7 +9,7 @@ import torch
 from harness import registry
 from harness.budget import preset
 from harness.data import Encoder
-from harness.evaluate import Evaluator, encode_prompts, joined_labels
+from harness.evaluate import Evaluator, before, encode_prompts
 from harness.model import ModelSource
 
 pytestmark = pytest.mark.filterwarnings(
@@ -55,8 +55,8 @@ def plain_scores(model: Any, encoder: Encoder, prompt: list[int], joined: list[s
 def test_label_scores_equal_one_pass_a_label(toy: ModelSource, name: str) -> None:
     model = adapted(toy, name)
     tool = evaluator(model, toy)
-    prompts = encode_prompts(tool.encoder, PROMPTS, "")
-    joined = joined_labels(PROMPTS[0], LABELS)
+    prompts = encode_prompts(tool.encoder, PROMPTS, ())
+    joined = [tool.encoder.follow(PROMPTS[0], label) for label in LABELS]
     prefix, length = tool._prefix(prompts)
     assert length > 5  # the instruction is shared
     got = tool._label_scores(
@@ -72,7 +72,7 @@ def test_label_scores_equal_one_pass_a_label(toy: ModelSource, name: str) -> Non
 def test_greedy_generation_equals_transformers_generate(toy: ModelSource, name: str) -> None:
     model = adapted(toy, name)
     tool = evaluator(model, toy)
-    prompts = encode_prompts(tool.encoder, PROMPTS, "")
+    prompts = encode_prompts(tool.encoder, PROMPTS, ())
     answers = tool.generate(prompts, 12)
     for prompt, answer in zip(prompts, answers, strict=True):
         ids = torch.tensor([prompt.ids])
@@ -92,7 +92,7 @@ def test_greedy_generation_equals_transformers_generate(toy: ModelSource, name: 
 def test_rows_that_end_early_leave_the_batch_and_change_nothing(toy: ModelSource) -> None:
     model = adapted(toy, "zero-shot")
     tool = evaluator(model, toy)
-    prompts = encode_prompts(tool.encoder, PROMPTS, "")
+    prompts = encode_prompts(tool.encoder, PROMPTS, ())
     first = [answer.text for answer in tool.generate(prompts, 6)]
     # Any token that some rows produce soon serves as the end token: those rows must stop there.
     second_ids = [tool.encoder.text(text) for text in first]
@@ -105,17 +105,41 @@ def test_rows_that_end_early_leave_the_batch_and_change_nothing(toy: ModelSource
 
 def test_shots_stand_before_every_prompt_after_the_begin_token(toy: ModelSource) -> None:
     encoder = Encoder(toy.tokenizer(), 200)
-    (prompt,) = encode_prompts(encoder, ["Kind:"], "a: b\n\n")
+    (prompt,) = encode_prompts(encoder, ["Kind:"], [("a:", "b")])
     assert encoder.tokenizer.decode(prompt.ids) == "<s>a: b\n\nKind:"
 
 
 @torch.inference_mode()
 def test_tokens_are_counted_once_for_the_shared_prefix(toy: ModelSource) -> None:
     tool = evaluator(adapted(toy, "zero-shot"), toy)
-    prompts = encode_prompts(tool.encoder, PROMPTS, "")
+    prompts = encode_prompts(tool.encoder, PROMPTS, ())
     _, length = tool._prefix(prompts)
     tool.tokens = 0
-    joined = joined_labels(PROMPTS[0], LABELS)
+    joined = [tool.encoder.follow(PROMPTS[0], label) for label in LABELS]
     tool.choose(prompts, joined, LABELS)
     tails = sum(len(tool.encoder.text(text)) - 1 for text in joined)
     assert tool.tokens == length + sum(len(p.ids) - length + tails for p in prompts)
+
+
+@pytest.mark.parametrize(
+    ("stop", "text", "kept"),
+    [
+        (None, " a\nb", " a\nb"),
+        ("\n", " a\nb\nc", " a"),
+        ("\n", "\n\n a\nb", "\n\n a"),
+        ("\n", " \n", " \n"),
+        (";", "x; y", "x"),
+    ],
+)
+def test_an_answer_ends_before_its_stop_once_it_has_begun(stop: str | None, text: str, kept: str) -> None:
+    assert before(stop, text) == kept
+
+
+def test_a_stop_only_cuts_what_would_be_generated_anyway(toy: ModelSource) -> None:
+    tool = evaluator(adapted(toy, "zero-shot"), toy)
+    prompts = encode_prompts(tool.encoder, PROMPTS, ())
+    whole = tool.generate(prompts, 16)
+    stop = whole[0].text.strip()[2]
+    cut = tool.generate(prompts, 16, stop=stop)
+    assert [answer.text for answer in cut] == [before(stop, answer.text) for answer in whole]
+    assert not cut[0].truncated

@@ -1,6 +1,7 @@
 """How plugins are found, and what is said when they are not."""
 
 import importlib.metadata
+import json
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,10 @@ def test_the_built_in_plugins_are_found() -> None:
         (registry.method, "xyz", r"unknown method 'xyz'\. Allowed: few-shot"),
         (registry.task, "nowhere.py", "there is no plugin file"),
         (registry.task_references, " , ", "the selection is empty"),
+        (registry.task, "no_package.tasks:Mine", "cannot import 'no_package.tasks'"),
+        (registry.task, "harness.task:Splits", "has no Task class 'Splits'"),
+        (registry.method, "harness.methods.full:Absent", "has no Method class 'Absent'"),
+        (registry.task, "nowhere.jsonl", "nowhere.jsonl"),
     ],
 )
 def test_unknown_names_get_one_clear_message(find: object, name: str, message: str) -> None:
@@ -45,6 +50,23 @@ def test_a_file_is_a_plugin(tmp_path: Path) -> None:
     path.write_text(METHOD)
     assert registry.method(str(path)).name == "mine"
     assert registry.method_references(f"{path},full") == [str(path), "full"]
+
+
+def test_a_class_of_a_module_is_a_plugin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "somewhere.py").write_text(METHOD)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert registry.method_references("somewhere:Mine,full") == ["somewhere:Mine", "full"]
+    assert registry.method("somewhere:Mine").description == "does nothing"
+
+
+def test_a_file_of_records_is_a_task_and_its_options_stay_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    lines = (json.dumps({"prompt": f"Double {n}:", "completion": str(2 * n)}) for n in range(400))
+    path.write_text("\n".join(lines))
+    reference = f"{path}:kind=text,metric=rougeL"
+    assert registry.task_references(f"{reference},legal_license") == [reference, "legal_license"]
+    assert registry.task(str(path)).metric == "exact_match"
+    assert registry.task(reference).metric == "rougeL"
 
 
 def test_a_syntax_error_is_named_with_its_line(tmp_path: Path) -> None:
@@ -78,8 +100,11 @@ def test_a_missing_attribute_is_named(tmp_path: Path) -> None:
 def test_hub_data_is_a_task_of_its_own() -> None:
     assert registry.task("legal_license", hub=True).name == "ledgar"
     assert "ledgar" not in registry.tasks()
-    with pytest.raises(UsageError, match="names no hub data set; those that do: legal_license"):
-        registry.task("gsm_symbolic", hub=True)
+    twins = registry.task_references("all", hub=True)
+    assert "legal_license" in twins
+    assert "date_normalisation" not in twins
+    with pytest.raises(UsageError, match="names no hub data set; those that do: "):
+        registry.task("date_normalisation", hub=True)
 
 
 def test_entry_points_add_plugins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

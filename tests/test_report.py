@@ -289,7 +289,8 @@ def test_readme_block_is_compact_and_replaceable(tmp_path):
     text = readme.read_text(encoding="utf-8")
     assert text == f"# Title\n\n{BEGIN}\n{block}\n{END}\n\nrest\n"
     assert "![Mean quality against training seconds](reports/mine/quality-vs-seconds.png)" in block
-    assert sum(line.startswith("| `") for line in block.splitlines()) == len(synthetic.METHODS)
+    assert sum(line.startswith("| `") for line in block.splitlines()) == len(synthetic.TASKS)
+    assert block.count("| mean ") == 2
 
 
 @pytest.mark.parametrize("text", ["none", BEGIN, f"{END}\n{BEGIN}", f"{BEGIN}{END}{BEGIN}{END}"])
@@ -343,3 +344,21 @@ def test_file_names_are_safe_and_unique():
 def test_imports_without_torch():
     code = "import sys, harness.report; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_best_rule_without_a_model_stands_beside_the_methods(rendered):
+    page = rendered.read_text(encoding="utf-8")
+    assert "| no model: naive rule | 11.0% |" in page  # of the legal task, whose other rule gets 5%
+    assert "| no model: most common target | 5.0% |" in page
+    assert "Every method beats the best rule without a model (naive rule, 11.0%)" in page
+
+
+def test_methods_no_better_than_a_rule_are_named(tmp_path):
+    cells = [replace(cell, baselines={"most common target": 0.9}) for cell in synthetic.grid(("iso_dates",))]
+    page = render(cells, tmp_path, name="run").read_text(encoding="utf-8")
+    assert "Not shown to beat the best rule without a model (most common target, 90.0%): `zero-shot`" in page
+
+
+def test_results_without_baselines_are_reported_without_a_rule(tmp_path):
+    cells = [replace(cell, baselines=None) for cell in synthetic.grid(("iso_dates",))]
+    assert "| no model" not in render(cells, tmp_path, name="run").read_text(encoding="utf-8")

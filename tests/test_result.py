@@ -3,12 +3,13 @@
 import errno
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.errors import ResultError
-from harness.result import Result, Store, fingerprint, finite, write_atomic
+from harness.result import Result, Store, _checksum, fingerprint, finite, write_atomic
 from tests.synthetic import grid
 
 
@@ -50,6 +51,13 @@ def test_an_edited_file_fails_its_checksum(tmp_path: Path) -> None:
 def test_other_json_is_refused(text: str) -> None:
     with pytest.raises(ResultError, match="schema_version"):
         Result.from_json(text)
+
+
+def test_a_file_of_the_first_schema_is_read_without_baselines() -> None:
+    body = json.loads(replace(one(), schema_version=1).to_json())
+    del body["checksum"], body["baselines"]
+    text = json.dumps({**body, "checksum": _checksum(body)})
+    assert Result.from_json(text) == replace(one(), baselines=None)
 
 
 def test_an_unknown_status_is_refused() -> None:

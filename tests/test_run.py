@@ -73,6 +73,7 @@ def settings(toy_folder: Path, folder: Path, methods: str = METHODS) -> Settings
         reports=folder / "reports",
         device="cpu",
         hub=False,
+        chat=False,
     )
 
 

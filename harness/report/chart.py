@@ -21,7 +21,7 @@ from harness import stats
 from harness.report import words
 from harness.report.labels import place
 from harness.report.palette import GREY, look, order
-from harness.report.rows import Board, Row, mean, methods_of
+from harness.report.rows import Board, Row, mean, methods_of, without_model
 from harness.stats import Interval
 
 WIDTH, HEIGHT, DPI = 8.0, 4.5, 150
@@ -74,12 +74,16 @@ def quality(task: str, rows: Mapping[str, Row]) -> Figure | None:
         full = rows["full"].quality if "full" in rows else None
         if full:
             axes.axvspan(100 * full.low, 100 * full.high, color="#000000", alpha=0.07, linewidth=0)
+        rule = without_model(rows)
+        if rule:
+            axes.axvline(100 * rule[1], color=GREY, linestyle=":")
         axes.set_yticks(range(len(scored)), [label(method) for method, _ in scored])
         axes.set_ylim(len(scored) - 0.5, -0.7)
         axes.grid(axis="x", color="#DDDDDD")
         metric = next((row.metric for row in rows.values() if row.metric), None) or "quality"
-        band = " (grey band: interval of full)" if full else ""
-        axes.set_xlabel(f"{label(metric)}, %, with 95% interval{band}")
+        marks = ["grey band: interval of full"] * bool(full) + ["dotted: no model"] * bool(rule)
+        legend = f" ({'; '.join(marks)})" if marks else ""
+        axes.set_xlabel(f"{label(metric)}, %, with 95% interval{legend}")
         axes.set_title(label(task), loc="left")
     return figure
 

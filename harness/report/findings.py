@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.report import words
-from harness.report.rows import Board, Row, paired
+from harness.report.rows import Board, Row, paired, without_model
 from harness.result import Result
 from harness.stats import Interval, overlaps
 
@@ -31,6 +31,8 @@ def findings(rows: Mapping[str, Row]) -> list[str]:
         ]
     if "zero-shot" in scored:
         said += _gains(scored)
+    if rule := without_model(rows):
+        said += _beside(*rule, scored)
     return said
 
 
@@ -92,6 +94,13 @@ def _gains(scored: Mapping[str, Interval]) -> list[str]:
     if worse:
         said.append(f"Worse than `zero-shot`, without overlap: {_names(worse)}.")
     return said
+
+
+def _beside(rule: str, score: float, scored: Mapping[str, Interval]) -> list[str]:
+    """Which methods are not shown to do better than a rule that needs no model."""
+    behind = [method for method, quality in scored.items() if quality.low <= score]
+    known = f"the best rule without a model ({words.escaped(rule)}, {words.percent(score)})"
+    return [f"Not shown to beat {known}: {_names(behind)}." if behind else f"Every method beats {known}."]
 
 
 def _names(methods: Sequence[str]) -> str:

@@ -43,6 +43,7 @@ def command(results: Sequence[Result], tasks: Sequence[str], methods: Sequence[s
     parts += [f"--seeds {len({cell.seed for cell in results})}"]
     parts += [f"--model {_argument(models[:1])}"] if models else []
     parts += ["--data hub"] if _known(cell.identity.get("data") for cell in results) == ["hub"] else []
+    parts += ["--chat-template"] if any(cell.identity.get("chat_template") for cell in results) else []
     return " ".join(parts)
 
 
@@ -76,6 +77,7 @@ def _machine(results: Sequence[Result]) -> dict[str, str]:
         found[name] = _either([words.gigabytes(value) for value in values] if "bytes" in key else values)
     found["model SHA-256"] = _either(_identified(results, "model", "sha256"))
     found["data"] = _either(_known(cell.identity.get("data") for cell in results))
+    found["chat template SHA-256"] = _either(_known(cell.identity.get("chat_template") for cell in results))
     versions: list[Mapping[str, Any]] = [cell.environment.get("versions") or {} for cell in results]
     for package in dict.fromkeys(package for one in versions for package in one):
         found[words.code(package)] = _either(_known(one.get(package) for one in versions))

@@ -77,6 +77,12 @@ def board(results: Sequence[Result]) -> Board:
     return found
 
 
+def without_model(rows: Mapping[str, Row]) -> tuple[str, float] | None:
+    """The best rule that needs no model on one task, and its mean score on the same test items."""
+    known = [cell.baselines for row in rows.values() for cell in row.cells if cell.baselines]
+    return max(known[0].items(), key=lambda pair: pair[1]) if known else None
+
+
 def shares(row: Row, full: Row | None) -> Shares:
     """The costs of `row` relative to those of `full`; without one, parameters to the method's own total."""
     if full is None or not full.ok:

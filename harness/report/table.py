@@ -9,7 +9,7 @@ import pandas as pd
 from harness import stats
 from harness.report import words
 from harness.report.article import CLAIMS
-from harness.report.rows import Board, Row, gain, mean, methods_of, paired, shares
+from harness.report.rows import Board, Row, gain, mean, methods_of, paired, shares, without_model
 from harness.result import Result
 
 GAIN = "full's gain kept"
@@ -29,7 +29,9 @@ def task_table(rows: Mapping[str, Row]) -> pd.DataFrame:
     full = rows.get("full")
     metric = next((row.metric for row in rows.values() if row.metric), None)
     quality = f"quality ({words.code(metric)})" if metric else "quality"
-    lines = []
+    lines: list[dict[str, str]] = []
+    if rule := without_model(rows):
+        lines.append({"method": f"no model: {words.escaped(rule[0])}", quality: words.percent(rule[1])})
     for method, row in rows.items():
         parts = shares(row, full)
         lines.append(
@@ -45,7 +47,7 @@ def task_table(rows: Mapping[str, Row]) -> pd.DataFrame:
                 GAIN: _gain(rows, method),
             }
         )
-    frame = pd.DataFrame(lines)
+    frame = pd.DataFrame(lines).fillna(words.ABSENT)
     return frame.drop(columns=[name for name in OPTIONAL if (frame[name] == words.ABSENT).all()])
 
 
@@ -95,19 +97,22 @@ def summary_table(rows: Board) -> pd.DataFrame:
 
 
 def readme_table(rows: Board) -> pd.DataFrame:
-    """Methods down, tasks across, mean costs at the end."""
+    """Tasks down, methods across, the best answer without a model first; mean costs at the end."""
     lines = []
-    for method in methods_of(rows):
-        own = [task[method] for task in rows.values() if method in task]
-        line = {"method": words.code(method)}
-        for task, there in rows.items():
-            line[words.code(task)] = (
-                words.interval(there[method].quality) if method in there else words.ABSENT
-            )
-        line["mean training time"] = words.seconds(mean([row.seconds for row in own]))
-        line["mean peak memory"] = words.gigabytes(mean([row.peak_bytes for row in own]))
+    methods = methods_of(rows)
+    for task, own in rows.items():
+        rule = without_model(own)
+        line = {"task": words.code(task), "no model": words.percent(rule[1] if rule else None)}
+        for method in methods:
+            line[words.code(method)] = words.interval(own[method].quality) if method in own else words.ABSENT
         lines.append(line)
-    return pd.DataFrame(lines)
+    seconds = {"task": "mean training time", "no model": words.ABSENT}
+    memory = {"task": "mean peak memory", "no model": words.ABSENT}
+    for method in methods:
+        there = [own[method] for own in rows.values() if method in own]
+        seconds[words.code(method)] = words.seconds(mean([row.seconds for row in there]))
+        memory[words.code(method)] = words.gigabytes(mean([row.peak_bytes for row in there]))
+    return pd.DataFrame([*lines, seconds, memory])
 
 
 def unfinished_table(results: Sequence[Result]) -> pd.DataFrame | None:
