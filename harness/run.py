@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -97,6 +98,8 @@ def build(settings: Settings, executor: Executor, listener: Listener) -> Grid:
         prepared[name] = _value(
             executor.call("prepare", name, settings.hub, budget.test_examples, timeout=PREPARE_SECONDS), name
         )
+    _distinct([task.name for task in prepared.values()], "tasks")
+    _distinct([method.name for method in methods.values()], "methods")
     template = None
     if settings.chat:
         template = _value(
@@ -259,6 +262,13 @@ def _earlier(grid: Grid, listener: Listener) -> dict[Cell, Result]:
         if result.status in FINAL:
             kept[cell] = result
     return kept
+
+
+def _distinct(names: Sequence[str], kind: str) -> None:
+    """Refuse names that occur twice: their cells would share result files."""
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise UsageError(f"two of the {kind} are called {twice[0]!r}; rename one, or run them apart")
 
 
 def _writable(folder: Path) -> None:

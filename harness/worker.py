@@ -114,6 +114,10 @@ class _Cell:
         self.budget = job.budget
         self.device = job.environment.device
         self.task: Task = registry.task(job.task, hub=job.hub)
+        if task_hash(self.task, job.splits) != job.identity["task_hash"]:
+            raise PluginError(
+                f"task {self.task.name!r} changed while the run went on; run the same command again"
+            )
         self.method: Method = registry.method(job.method)
         self.profiler = Profiler(self.device)
         self.train_examples = draw(job.splits.train, self.budget.train_examples, job.seed)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from harness.errors import UsageError
+from harness.errors import ModelError, PluginError, UsageError
 from harness.executor import Executor
 from harness.plan import Cell
 from harness.result import Result, Store
@@ -280,3 +281,58 @@ def finished(toy_folder: Path, folder: Path) -> None:
     assert sorted(result.method for result in results) == ["few-shot", "lora-r16", "zero-shot"]
     assert all(result.status == "ok" for result in results)
     assert json.loads(next(Store(folder / "results").paths()).read_text())["schema_version"] == 1
+
+
+def rows_file(path: Path, label: str = "even") -> Path:
+    rows = ({"text": f"row {n}", "label": label if n % 2 else "odd"} for n in range(400))
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+def test_a_file_of_records_runs_as_a_task(toy_folder: Path, tmp_path: Path, executor: Executor) -> None:
+    rows = rows_file(tmp_path / "mine.jsonl")
+    chosen = replace(settings(toy_folder, tmp_path, "zero-shot"), tasks=str(rows))
+    ((result,), _, _) = go(chosen, executor)
+    assert (result.status, result.task) == ("ok", "mine")
+    assert {item.output for item in result.items} <= {"even", "odd"}
+    assert result.baselines is not None
+    assert 0 < result.baselines["most common target"] < 1
+
+
+def test_a_task_that_changes_while_the_run_goes_on_stops_it(
+    toy_folder: Path, tmp_path: Path, executor: Executor
+) -> None:
+    rows = rows_file(tmp_path / "mine.jsonl")
+    log = Log()
+    grid = build(replace(settings(toy_folder, tmp_path, "zero-shot"), tasks=str(rows)), executor, log)
+    rows_file(rows, "uneven")
+    with pytest.raises(PluginError, match="'mine' changed while the run went on"):
+        execute(grid, executor, log, force=False)
+
+
+def test_two_tasks_of_one_name_are_refused(toy_folder: Path, tmp_path: Path, executor: Executor) -> None:
+    (tmp_path / "other").mkdir()
+    first, second = rows_file(tmp_path / "mine.jsonl"), rows_file(tmp_path / "other" / "mine.jsonl")
+    chosen = replace(settings(toy_folder, tmp_path, "zero-shot"), tasks=f"{first},{second}")
+    with pytest.raises(UsageError, match="two of the tasks are called 'mine'"):
+        build(chosen, executor, Log())
+
+
+def test_a_chat_template_is_used_and_part_of_the_identity(
+    toy_folder: Path, tmp_path: Path, executor: Executor
+) -> None:
+    chosen = replace(settings(toy_folder, tmp_path, "zero-shot"), chat=True)
+    with pytest.raises(ModelError, match="has no chat template; run it without --chat-template"):
+        build(chosen, executor, Log())
+    copy = tmp_path / "chatty"
+    shutil.copytree(toy_folder, copy)
+    template = "{% for m in messages %}[{{ m['role'] }}]{{ m['content'] }}[end]{% endfor %}[answer]"
+    (copy / "chat_template.jinja").write_text(template)
+    plain, _, _ = go(replace(chosen, chat=False, model=str(copy), results=tmp_path / "plain"), executor)
+    chat, _, _ = go(replace(chosen, model=str(copy)), executor)
+    assert plain[0].identity["chat_template"] is None
+    assert len(chat[0].identity["chat_template"]) == 64
+    assert chat[0].flops is not None
+    assert plain[0].flops is not None
+    assert chat[0].flops["evaluate"] > plain[0].flops["evaluate"]  # the template's tokens are there
+    assert "--chat-template" in (tmp_path / "reports" / "report.md").read_text()

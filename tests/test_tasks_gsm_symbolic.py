@@ -3,12 +3,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from statistics import median
 
 import pytest
 
+from harness.errors import PluginError
 from harness.task import Splits, task_hash
-from tasks.gsm_symbolic import TEMPLATES, GsmSymbolic
+from tasks import gsm_symbolic
+from tasks.gsm_symbolic import TEMPLATES, Gsm8k, GsmSymbolic
 
 HASH = "c9c75c2a6791b5ffab174d6d303b2695f8167b129c03661a90d6b60e0a0943a4"
 
@@ -108,3 +111,87 @@ def test_score(task: GsmSymbolic, splits: Splits, output: str, score: float) -> 
     example = splits.test[0]
     example = replace(example, data={**example.data, "answer": "1200"})
     assert task.score(example, output) == score
+
+
+SOLUTION = "Ann has 3*{n} = <<3*{n}={product}>>{product} pens.\nTwice that is <<2*{product}={total}>>{total}."
+
+
+def hub_folder(folder: Path, end: str = "#### {total:,}") -> Path:
+    """A data set as the hub lays it out: a card that names the files of each configuration, and parquet."""
+    from datasets import Dataset
+
+    numbers = {"train": range(600), "test": range(598, 640)}
+    card = "---\nconfigs:\n- config_name: main\n  data_files:\n"
+    for split, values in numbers.items():
+        file = f"main/{split}-00000-of-00001.parquet"
+        card += f"  - split: {split}\n    path: {file}\n"
+        (folder / "main").mkdir(exist_ok=True)
+        columns = {
+            "question": [
+                f"Ann has {n} boxes of 3 pens, {'' if split == 'test' else ' '}doubled?" for n in values
+            ],
+            "answer": [f"{SOLUTION}\n{end}".format(n=n, product=3 * n, total=6 * n) for n in values],
+        }
+        Dataset.from_dict(columns).to_parquet(str(folder / file))
+    (folder / "README.md").write_text(card + "---\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import datasets.config
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+
+
+@pytest.mark.usefixtures("offline")
+def test_gsm8k_reads_a_folder_in_the_hubs_format(tmp_path: Path) -> None:
+    task = Gsm8k(str(hub_folder(tmp_path)))
+    splits = task.load()
+    # Two of train's 600 questions are in test, but for a space.
+    assert {name: len(examples) for name, examples in splits.items()} == {"train": 98, "dev": 500, "test": 42}
+    assert task.load() == splits
+    row = {e.id: e for _, examples in splits.items() for e in examples}["test/41"]
+    assert task.prompt(row).endswith("Question: Ann has 639 boxes of 3 pens, doubled?\nAnswer:")
+    assert task.target(row) == "Ann has 3*639 = 1917 pens.\nTwice that is 3834.\n#### 3834"
+    assert task.score(row, "That makes 3,834 pens.") == 1.0
+    for _, examples in splits.items():
+        for example in examples:
+            assert "<<" not in task.target(example)
+            assert task.score(example, task.target(example)) == 1.0
+            assert task.score(example, "") == 0.0
+
+
+@pytest.mark.usefixtures("offline")
+def test_gsm8k_order_is_mixed_and_dev_is_chosen_by_the_question(tmp_path: Path) -> None:
+    splits = Gsm8k(str(hub_folder(tmp_path))).load()
+    rows = [int(e.id.removeprefix("train/")) for e in splits.dev]
+    assert sorted(rows) != rows
+    assert min(rows[:50]) < 100 < 500 < max(rows[:50])
+    digests = [gsm_symbolic._digest(f"Ann has {n} boxes of 3 pens,  doubled?") for n in rows]
+    assert sorted(digests) == digests
+
+
+@pytest.mark.usefixtures("offline")
+@pytest.mark.parametrize("end", ["### {total}", "#### many", "####"])
+def test_gsm8k_refuses_solutions_without_an_answer(tmp_path: Path, end: str) -> None:
+    with pytest.raises(PluginError, match=r"the solution of 'test/0' does not end"):
+        Gsm8k(str(hub_folder(tmp_path, end))).load()
+
+
+@pytest.mark.parametrize(
+    ("solution", "answer"),
+    [("It is 5.\n#### 5", "5"), ("#### 1,250,000", "1250000"), ("#### -3", "-3"), ("#### .5\n", ".5")],
+)
+def test_gsm8k_answers_are_plain_numbers(solution: str, answer: str) -> None:
+    assert gsm_symbolic._solved("x", "?", solution).data["answer"] == answer
+
+
+def test_gsm8k_is_the_twin() -> None:
+    assert GsmSymbolic.hub_twin is Gsm8k
+    assert Gsm8k.hub_twin is None
+    assert Gsm8k.source != GsmSymbolic.source
+    assert len(gsm_symbolic.GSM8K_REVISION) == 40
