@@ -26,6 +26,9 @@ app = typer.Typer(
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
+SHORT = 20
+"""Characters that a column may need without giving way to the others."""
+
 FAILED = 3
 INTERRUPTED = 130
 
@@ -112,25 +115,25 @@ AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
 
 @listing.command("tasks")
 def list_tasks(as_json: AsJson = False) -> None:
-    """Tasks with family, metric, sizes of train/dev/test, licence, source, and the data set on the hub."""
+    """Tasks with family, metric, sizes of train/dev/test, licence and source; --json also describes them."""
     from harness import registry
 
-    _show(
-        [
-            {
-                "name": task.name,
-                "family": task.family,
-                "metric": task.metric,
-                "sizes": list(task.sizes or ()),
-                "license": task.license,
-                "description": task.description,
-                "source": task.source,
-                "hub": task.hub_twin.source if task.hub_twin else None,
-            }
-            for task in registry.tasks().values()
-        ],
-        as_json,
-    )
+    rows: list[dict[str, Any]] = [
+        {
+            "name": task.name,
+            "family": task.family,
+            "metric": task.metric,
+            "sizes": list(task.sizes or ()),
+            "hub": task.hub_twin.name if task.hub_twin else None,
+            "license": task.license,
+            "source": task.source,
+            "description": task.description,
+        }
+        for task in registry.tasks().values()
+    ]
+    if not as_json:
+        rows = [{name: value for name, value in row.items() if name != "description"} for row in rows]
+    _show(rows, as_json)
 
 
 @listing.command("methods")
@@ -227,10 +230,12 @@ def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
         print(json.dumps(rows, indent=1))
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in rows[0]:
-        table.add_column(column.replace("_", " "))
-    for row in rows:
-        table.add_row(*(escape(_cell(value)) for value in row.values()))
+    cells = [[_cell(value) for value in row.values()] for row in rows]
+    for column, values in zip(rows[0], zip(*cells, strict=True), strict=True):
+        short = max(map(len, values)) <= SHORT
+        table.add_column(column.replace("_", " "), no_wrap=short, overflow="fold")
+    for values in cells:
+        table.add_row(*map(escape, values))
     Console(highlight=False).print(table)
 
 

@@ -57,6 +57,7 @@ class GsmSymbolic(Task):
     description = "Grade-school word problems from 43 templates, answered with a short chain of reasoning."
     source = "reasoning-gym 0.1.25, gsm_symbolic"
     license = "Apache-2.0"
+    sizes = (2070, 200, 504)
 
     def load(self) -> Splits:
         """Generate all rows; about two seconds, most of it the import."""
@@ -145,6 +146,7 @@ class Gsm8k(GsmSymbolic):
     description = "Grade-school word problems written by people; read from the hub."
     source = f"hub data set {GSM8K_PATH}, main, revision {GSM8K_REVISION[:10]}"
     license = "MIT"
+    sizes = None
     hub_twin = None
 
     def __init__(self, path: str = GSM8K_PATH) -> None:

@@ -93,6 +93,7 @@ class LegalLicense(Task):
     description = "Kind of licence granted by a real licence text or notice, five classes."
     source = "licensedcode-data 32.1.0 (ScanCode licence database)"
     license = "CC-BY-4.0"
+    sizes = (2049, 200, 400)
 
     def load(self) -> Splits:
         """Read the installed database; about two seconds.
