@@ -23,7 +23,9 @@ from harness.result import FINAL, Result, Store
 
 PREPARE_SECONDS = 900.0
 RENDER_SECONDS = 60.0
-"""A live report is drawn at most this often, between cells, so that it never runs beside a measurement."""
+RENDER_SHARE = 0.02
+"""A live report is drawn at most this often and for this share of the time, between cells: never beside a
+measurement."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,7 +144,7 @@ def execute(grid: Grid, executor: Executor, listener: Listener, *, force: bool) 
         kept = {} if force else _earlier(grid, listener)
         listener.start(grid.cells)
         results = []
-        drawn = time.monotonic()
+        due = time.monotonic() + RENDER_SECONDS
         for cell in grid.cells:
             result = kept.get(cell)
             listener.cell(cell, result is not None)
@@ -150,9 +152,11 @@ def execute(grid: Grid, executor: Executor, listener: Listener, *, force: bool) 
                 result = run_one(grid, cell, executor, listener)
             listener.result(cell, result, cell in kept)
             results.append(result)
-            if time.monotonic() - drawn > RENDER_SECONDS:
+            start = time.monotonic()
+            if start > due:
                 render(results, grid)
-                drawn = time.monotonic()
+                end = time.monotonic()
+                due = end + max(RENDER_SECONDS, (end - start) / RENDER_SHARE)
         render(results, grid)
     return results
 

@@ -13,11 +13,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 import transformers  # noqa: F401 -- so that forked cells find it loaded
 
-if torch.version.cuda is None:
-    # It takes 1.4 s with all it imports. Where there may be a GPU each cell imports it for itself: what
-    # touches the driver before a fork leaves every forked process without one.
-    import peft  # noqa: F401
-
 from harness import environment, metrics, registry, sandbox, stats
 from harness.data import Batch, Encoder, batches, draw, solved
 from harness.errors import PluginError
@@ -31,6 +26,12 @@ from harness.profiler import Profiler, keep_freed_memory
 from harness.result import Item, Metric, Result, Store, Training, Trial
 from harness.task import Example, Splits, Task, task_hash
 from harness.train import Trained, train
+
+if torch.version.cuda is None:
+    # It takes 1.4 s with all it imports. Where there may be a GPU each cell imports it for itself: what
+    # touches the driver before a fork leaves every forked process without one.
+    quieten()
+    import peft  # noqa: F401
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
