@@ -230,12 +230,12 @@ def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
         print(json.dumps(rows, indent=1))
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
-    cells = [[_cell(value) for value in row.values()] for row in rows]
-    for column, values in zip(rows[0], zip(*cells, strict=True), strict=True):
+    lines = [[_cell(value) for value in row.values()] for row in rows]
+    for column, values in zip(rows[0], zip(*lines, strict=True), strict=True):
         short = max(map(len, values)) <= SHORT
         table.add_column(column.replace("_", " "), no_wrap=short, overflow="fold")
-    for values in cells:
-        table.add_row(*map(escape, values))
+    for line in lines:
+        table.add_row(*map(escape, line))
     Console(highlight=False).print(table)
 
 

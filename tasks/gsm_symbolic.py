@@ -24,6 +24,7 @@ import hashlib
 import re
 import warnings
 from decimal import Decimal, InvalidOperation
+from typing import ClassVar
 
 from harness.errors import PluginError
 from harness.task import Example, Splits, Task
@@ -57,7 +58,7 @@ class GsmSymbolic(Task):
     description = "Grade-school word problems from 43 templates, answered with a short chain of reasoning."
     source = "reasoning-gym 0.1.25, gsm_symbolic"
     license = "Apache-2.0"
-    sizes = (2070, 200, 504)
+    sizes: ClassVar[tuple[int, int, int] | None] = (2070, 200, 504)
 
     def load(self) -> Splits:
         """Generate all rows; about two seconds, most of it the import."""

@@ -17,7 +17,7 @@ from filelock import FileLock
 from harness.errors import ModelError, PluginError, UsageError
 from harness.executor import Executor
 from harness.plan import Cell
-from harness.result import Result, Store
+from harness.result import SCHEMA_VERSION, Result, Store
 from harness.run import Grid, Listener, Settings, build, execute
 
 ROOT = Path(__file__).parent.parent
@@ -280,7 +280,7 @@ def finished(toy_folder: Path, folder: Path) -> None:
     results = Store(folder / "results").load()
     assert sorted(result.method for result in results) == ["few-shot", "lora-r16", "zero-shot"]
     assert all(result.status == "ok" for result in results)
-    assert json.loads(next(Store(folder / "results").paths()).read_text())["schema_version"] == 1
+    assert json.loads(next(Store(folder / "results").paths()).read_text())["schema_version"] == SCHEMA_VERSION
 
 
 def rows_file(path: Path, label: str = "even") -> Path:
