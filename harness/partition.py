@@ -11,14 +11,13 @@ they go back to train once the file has grown.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 
 from harness.errors import UsageError
 from harness.records import SPLITS, Faults, Record, Records
 from harness.scoring import collapsed
-from harness.task import Example, Splits
+from harness.task import Example, Splits, digest
 
 MIN_SPLIT = 10
 MAX_SPLIT = 500
@@ -91,8 +90,3 @@ def _sides(path: str, sizes: Mapping[str, int]) -> dict[str, str]:
 
 def _normalised(record: Record) -> str:
     return digest(collapsed(record.prompt).casefold())[:16]
-
-
-def digest(text: str) -> str:
-    """SHA-256 in hexadecimal."""
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -22,10 +22,10 @@ from pathlib import PurePath
 from statistics import median
 
 from harness.errors import UsageError, unknown
-from harness.partition import MAX_SPLIT, digest, partition
+from harness.partition import MAX_SPLIT, partition
 from harness.records import Record, Records, read
 from harness.scoring import collapsed, field_f1, first_lines, json_object, rouge_l
-from harness.task import Example, Splits, Task
+from harness.task import Example, Splits, Task, digest
 
 KINDS = {
     "classification": ("accuracy",),

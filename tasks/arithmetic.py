@@ -20,7 +20,6 @@ pairs of one-digit numbers: those few sums are steps everywhere.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import warnings
 from collections.abc import Iterator
@@ -28,7 +27,7 @@ from decimal import Decimal
 from itertools import accumulate, islice, pairwise
 
 from harness.errors import PluginError
-from harness.task import Example, Splits, Task
+from harness.task import Example, Splits, Task, mixed
 
 # (numbers, digits of each): rows in test, half as many in dev, `TRAIN_FACTOR` times as many in train
 SHAPES = {
@@ -71,9 +70,7 @@ class Arithmetic(Task):
                 fresh = (e for e in streams[shape] if shape[1] == 1 or held_out.isdisjoint(_pairs(e)))
                 pool += islice(fresh, size[split])
             held_out |= {example.group for example in pool}
-        return Splits(
-            **{name: tuple(sorted(pool, key=lambda e: _digest(e.id))) for name, pool in pools.items()}
-        )
+        return mixed(pools)
 
     def prompt(self, example: Example) -> str:
         """How to work, and the chain."""
@@ -152,7 +149,3 @@ def _steps(numbers: list[int], totals: list[int]) -> str:
         f"{before} {'-' if number < 0 else '+'} {abs(number)} = {after}"
         for (before, after), number in zip(pairwise(totals), numbers[1:], strict=True)
     )
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -23,7 +23,6 @@ tells more than a body can, so no model gets near 1.0.
 from __future__ import annotations
 
 import ast
-import hashlib
 import re
 import textwrap
 import warnings
@@ -37,7 +36,7 @@ from typing import ClassVar
 
 from harness.errors import PluginError
 from harness.scoring import first_lines, rouge_l
-from harness.task import Example, Splits, Task
+from harness.task import Example, Splits, Task, digest, mixed
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -92,9 +91,9 @@ class CodeSummary(Task):
             PluginError: One of them is not installed.
         """
         modules: dict[str, list[Example]] = defaultdict(list)
-        for example in _distinct(sorted(_read(), key=lambda e: _digest(e.id))):
+        for example in _distinct(sorted(_read(), key=lambda e: digest(e.id))):
             modules[example.group].append(example)
-        order = sorted(modules, key=_digest)
+        order = sorted(modules, key=digest)
         pools: dict[str, list[Example]] = {"test": [], "dev": [], "train": []}
         known = _Known()
         for split, pool in pools.items():  # test first, so that it loses nothing to its likes in train
@@ -239,11 +238,7 @@ def _pairs(example: Example) -> set[str]:
 
 
 def _mixed(pools: dict[str, list[Example]]) -> Splits:
-    return Splits(**{name: tuple(sorted(pool, key=lambda e: _digest(e.id))) for name, pool in pools.items()})
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    return mixed(pools)
 
 
 class CodeSearchNet(CodeSummary):

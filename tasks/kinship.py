@@ -24,13 +24,12 @@ package's `family_relationships` used: it calls a son's wife "mother-in-law" and
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import product, zip_longest
 
-from harness.task import Example, Splits, Task
+from harness.task import Example, Splits, Task, digest, mixed
 
 WOMEN = (
     "Alice", "Anna", "Clara", "Diana", "Ella", "Emma", "Grace", "Helen", "Irene", "Julia", "Karen", "Laura",
@@ -99,9 +98,7 @@ class Kinship(Task):
                     if example.data["facts"] not in seen:
                         seen.add(example.data["facts"])
                         pools[split].append(example)
-        return Splits(
-            **{split: tuple(sorted(pool, key=lambda e: _digest(e.id))) for split, pool in pools.items()}
-        )
+        return mixed(pools)
 
     def prompt(self, example: Example) -> str:
         """The facts and the question."""
@@ -144,7 +141,7 @@ def _shared_out(by_length: list[list[Chain]]) -> dict[str, list[list[Chain]]]:
     """The chains of one label dealt to the splits, apart by length; the longer ones fill up the shorter."""
     dealt: dict[str, list[list[Chain]]] = defaultdict(list)
     for chains in by_length:
-        order = sorted(chains, key=lambda chain: _digest(" ".join(chain)))
+        order = sorted(chains, key=lambda chain: digest(" ".join(chain)))
         start, share = 0, 0.0
         for split, part in SHARES:
             share += part
@@ -186,7 +183,3 @@ def _round_robin(sources: list[Iterator[Example]]) -> Iterator[Example]:
     """One row of each source in turn, until all have ended."""
     for row in zip_longest(*sources):
         yield from (example for example in row if example is not None)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -21,7 +21,6 @@ has no one answer and is dropped: 286 of the 3,286 drawn. Norwegian is Bokmål, 
 
 from __future__ import annotations
 
-import hashlib
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +30,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import PluginError
-from harness.task import Example, Splits, Task
+from harness.task import Example, Splits, Task, digest
 
 if TYPE_CHECKING:
     from babel import Locale
@@ -180,7 +179,7 @@ def _deal(languages: Sequence[_Language]) -> dict[str, dict[str, list[str]]]:
     }
     sides: dict[str, dict[str, list[str]]] = {split: {} for split in ROWS}
     for sort, concepts in sorts.items():
-        order = sorted(concepts, key=_digest)
+        order = sorted(concepts, key=digest)
         test, dev = (round(SHARES[split] * len(order)) for split in ("test", "dev"))
         sides["test"][sort] = order[:test]
         sides["dev"][sort] = order[test : test + dev]
@@ -228,19 +227,15 @@ def _draw(label: str, phrases: Iterator[_Phrase], languages: Mapping[str, _Langu
             continue
         group = " ".join(sorted(phrase.concepts))
         data = {"text": text, "label": label, "kind": phrase.kind}
-        yield Example(id=f"{label} {_digest(text)[:12]}", group=group, data=data)
+        yield Example(id=f"{label} {digest(text)[:12]}", group=group, data=data)
 
 
 def _mixed(by_label: Sequence[Sequence[Example]]) -> tuple[Example, ...]:
     """All examples in rounds: each round holds every language once, in an order of its own."""
-    columns = [sorted(of_label, key=lambda e: _digest(e.id)) for of_label in by_label]
+    columns = [sorted(of_label, key=lambda e: digest(e.id)) for of_label in by_label]
     rounds = zip(*columns, strict=True)
-    return tuple(example for row in rounds for example in sorted(row, key=lambda e: _digest(e.id)))
+    return tuple(example for row in rounds for example in sorted(row, key=lambda e: digest(e.id)))
 
 
 def _letters(text: str) -> str:
     return "".join(re.findall(r"[^\W\d_]+", text.casefold()))
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

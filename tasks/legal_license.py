@@ -22,7 +22,6 @@ occasional slips (a "by-nc-sa" notice filed under cc-by-sa).
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -31,7 +30,7 @@ from itertools import cycle, zip_longest
 from pathlib import Path
 
 from harness.errors import PluginError
-from harness.task import Example, Splits, Task
+from harness.task import Example, Splits, Task, digest, mixed
 
 CATEGORIES = {
     "Permissive": "permissive",
@@ -106,7 +105,7 @@ class LegalLicense(Task):
             by_class[example.data["label"]][example.group].append(example)
         pools: dict[str, list[Example]] = {"test": [], "dev": [], "train": []}
         for by_key in by_class.values():
-            order = sorted(by_key, key=lambda key: (-len(by_key[key]), _digest(key)))
+            order = sorted(by_key, key=lambda key: (-len(by_key[key]), digest(key)))
             kept = _Shingles()
             for split, pool in pools.items():  # test first: it must not lose a text to its twin in train
                 keys = [key for key, side in zip(order, cycle(DEAL), strict=False) if side == split]
@@ -117,7 +116,7 @@ class LegalLicense(Task):
                     if taken[example.group] < KEY_CAP[split] and kept.admits(example, split != "train"):
                         taken[example.group] += 1
                         pool.append(example)
-        return _mixed(pools)
+        return mixed(pools)
 
     def prompt(self, example: Example) -> str:
         """The text and the five kinds to choose from."""
@@ -185,7 +184,7 @@ def _words(example: Example) -> list[str]:
 def _distinct(examples: Iterator[Example]) -> list[Example]:
     """The first of each normalised text in hash order; texts that carry two labels are dropped altogether."""
     by_text: dict[str, list[Example]] = defaultdict(list)
-    for example in sorted(examples, key=lambda e: _digest(e.id)):
+    for example in sorted(examples, key=lambda e: digest(e.id)):
         words = _words(example)
         if len(words) >= MIN_WORDS:
             by_text[" ".join(words)].append(example)
@@ -217,17 +216,6 @@ def _round_robin(keys: list[list[Example]]) -> Iterator[Example]:
     """One example of every key, then a second of each, so that small keys are not crowded out."""
     for row in zip_longest(*keys):
         yield from (example for example in row if example is not None)
-
-
-def _mixed(pools: dict[str, list[Example]]) -> Splits:
-    """The splits in an order that has nothing to do with class or key, the same everywhere."""
-    return Splits(
-        **{split: tuple(sorted(pool, key=lambda e: _digest(e.id))) for split, pool in pools.items()}
-    )
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Ledgar(Task):
@@ -278,7 +266,7 @@ class Ledgar(Task):
                 if normalised and normalised not in seen:
                     seen.add(normalised)
                     pools[split].append(example)
-        return _mixed(pools)
+        return mixed(pools)
 
     def prompt(self, example: Example) -> str:
         """The provision; a hundred headings would be longer than the provision, so they are not listed."""

@@ -21,7 +21,6 @@ nearly repeat one of its own chapter in dev or test (diabetes of another type) i
 
 from __future__ import annotations
 
-import hashlib
 import re
 import xml.etree.ElementTree as ElementTree
 from collections import defaultdict
@@ -31,7 +30,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from harness.errors import PluginError
-from harness.task import Example, Splits, Task
+from harness.task import Example, Splits, Task, digest, mixed
 
 CHAPTERS = {
     "1": "infection",
@@ -100,7 +99,7 @@ class MedicalCoding(Task):
             by_class[example.data["label"]][example.group].append(example)
         pools: dict[str, list[Example]] = {"test": [], "dev": [], "train": []}
         for index, by_category in enumerate(by_class.values()):
-            order = sorted(by_category, key=_digest)
+            order = sorted(by_category, key=digest)
             held = 0
             seen: list[frozenset[str]] = []
             for split, pool in pools.items():  # test first: it must not lose a term to its twin in train
@@ -112,9 +111,7 @@ class MedicalCoding(Task):
                 fresh = [e for e in _round_robin(terms) if not _near(_content(e), seen, NEAR)][:wanted]
                 seen += [_content(example) for example in fresh]
                 pool += fresh
-        return Splits(
-            **{split: tuple(sorted(pool, key=lambda e: _digest(e.id))) for split, pool in pools.items()}
-        )
+        return mixed(pools)
 
     def prompt(self, example: Example) -> str:
         """The chapters to choose from, which all prompts share, then the diagnosis."""
@@ -175,7 +172,7 @@ def _content(example: Example) -> frozenset[str]:
 def _distinct(examples: Iterator[Example]) -> list[Example]:
     """The first of each normalised term in hash order; terms of two chapters or no content are dropped."""
     by_term: dict[str, list[Example]] = defaultdict(list)
-    for example in sorted(examples, key=lambda e: _digest(e.id)):
+    for example in sorted(examples, key=lambda e: digest(e.id)):
         if _content(example):
             by_term[" ".join(_words(example))].append(example)
     return [same[0] for same in by_term.values() if len({e.data["label"] for e in same}) == 1]
@@ -200,7 +197,3 @@ def _round_robin(categories: list[list[Example]]) -> Iterator[Example]:
     """One term of every category, then a second of each, so that small categories are not crowded out."""
     for row in zip_longest(*categories):
         yield from (example for example in row if example is not None)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -25,7 +25,6 @@ example can show two weaknesses at once, of which the catalogue names one: label
 
 from __future__ import annotations
 
-import hashlib
 import re
 import xml.etree.ElementTree as ElementTree
 from collections import defaultdict
@@ -35,7 +34,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from harness.errors import PluginError
-from harness.task import Example, Splits, Task
+from harness.task import Example, Splits, Task, digest, mixed
 
 CATEGORIES = {
     "1396": "access control",
@@ -100,9 +99,7 @@ class SecurityWeakness(Task):
                 fresh = _unlike(_round_robin(sides[split]), seen)[: PER_CLASS[split]]
                 seen += [_content(example) for example in fresh]
                 pool += fresh
-        return Splits(
-            **{split: tuple(sorted(pool, key=lambda e: _digest(e.id))) for split, pool in pools.items()}
-        )
+        return mixed(pools)
 
     def prompt(self, example: Example) -> str:
         """The categories to choose from, which all prompts share, then the text."""
@@ -210,7 +207,7 @@ def _content(example: Example) -> frozenset[str]:
 def _distinct(examples: list[Example]) -> list[Example]:
     """The first of each normalised text in hash order; texts that stand under two labels are dropped."""
     by_text: dict[str, list[Example]] = defaultdict(list)
-    for example in sorted(examples, key=lambda e: _digest(e.id)):
+    for example in sorted(examples, key=lambda e: digest(e.id)):
         by_text[" ".join(_words(example.data["text"]))].append(example)
     return [same[0] for same in by_text.values() if len({e.data["label"] for e in same}) == 1]
 
@@ -237,7 +234,7 @@ def _deal(groups: list[list[Example]]) -> dict[str, list[list[Example]]]:
     wanted["train"] = max(1.0, sum(map(len, groups)) - sum(wanted.values()))
     lacking = {split: wanted[split] for split in ("train", "test", "dev")}
     sides: dict[str, list[list[Example]]] = {split: [] for split in lacking}
-    for texts in sorted(groups, key=lambda texts: (-len(texts), _digest(texts[0].group))):
+    for texts in sorted(groups, key=lambda texts: (-len(texts), digest(texts[0].group))):
         split = max(lacking, key=lambda side: lacking[side] / wanted[side])
         sides[split].append(texts[: GROUP_CAP.get(split)])
         lacking[split] -= len(sides[split][-1])
@@ -248,7 +245,3 @@ def _round_robin(groups: list[list[Example]]) -> Iterator[Example]:
     """One text of every group, then a second of each, so that small groups are not crowded out."""
     for row in zip_longest(*groups):
         yield from (example for example in row if example is not None)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

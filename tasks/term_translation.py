@@ -23,7 +23,6 @@ thing (the Nicaraguan córdoba is "córdoba oro" in Spanish).
 
 from __future__ import annotations
 
-import hashlib
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -31,7 +30,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 from harness.errors import PluginError
-from harness.task import Example, Splits, Task
+from harness.task import Example, Splits, Task, digest, mixed
 
 LANGUAGES = {
     "de": "German",
@@ -75,19 +74,17 @@ class TermTranslation(Task):
         """
         if find_spec("babel") is None:
             raise PluginError("term_translation needs its data: pip install babel==2.18.0")
-        examples = sorted(_pairs(), key=lambda e: _digest(e.id))
+        examples = sorted(_pairs(), key=lambda e: digest(e.id))
         side: dict[str, str] = {}
         for kind in KINDS:
             concepts = {e.group for e in examples if e.data["kind"] == kind}
-            for place, concept in enumerate(sorted(concepts, key=lambda c: _digest(f"concept {c}"))):
+            for place, concept in enumerate(sorted(concepts, key=lambda c: digest(f"concept {c}"))):
                 side.setdefault(concept, DEAL[place % len(DEAL)])
         pools = {
             split: _balanced([e for e in examples if side[e.group] == split], size, PER_CONCEPT[split])
             for split, size in ROWS.items()
         }
-        return Splits(
-            **{split: tuple(sorted(pool, key=lambda e: _digest(e.id))) for split, pool in pools.items()}
-        )
+        return mixed(pools)
 
     def prompt(self, example: Example) -> str:
         """What kind of name it is, its language and the name."""
@@ -171,7 +168,3 @@ def _plain(text: str) -> str:
     """Composed, in lower case, with straight apostrophes; without quotation marks and stop around it."""
     line = unicodedata.normalize("NFC", text).casefold().translate(APOSTROPHES)
     return " ".join(line.split()).strip("\"'“”«».` ")
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -9,7 +9,7 @@ from statistics import median
 import pytest
 
 from harness.errors import PluginError
-from harness.task import Splits, task_hash
+from harness.task import Splits, digest, task_hash
 from tasks import gsm_symbolic
 from tasks.gsm_symbolic import TEMPLATES, Gsm8k, GsmSymbolic
 
@@ -171,7 +171,7 @@ def test_gsm8k_order_is_mixed_and_dev_is_chosen_by_the_question(tmp_path: Path) 
     rows = [int(e.id.removeprefix("train/")) for e in splits.dev]
     assert sorted(rows) != rows
     assert min(rows[:50]) < 100 < 500 < max(rows[:50])
-    digests = [gsm_symbolic._digest(f"Ann has {n} boxes of 3 pens,  doubled?") for n in rows]
+    digests = [digest(f"Ann has {n} boxes of 3 pens,  doubled?") for n in rows]
     assert sorted(digests) == digests
 
 

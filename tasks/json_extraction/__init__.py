@@ -21,14 +21,13 @@ The score is field F1: four fields of five right earn most of the credit, and wh
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from importlib.util import find_spec
 
 from harness.errors import PluginError
 from harness.scoring import field_f1
-from harness.task import Example, Splits, Task
+from harness.task import Example, Splits, Task, digest, mixed
 from tasks.json_extraction.templates import KINDS
 from tasks.json_extraction.values import LOCALES, Values
 
@@ -66,7 +65,7 @@ class JsonExtraction(Task):
         seen: set[str] = set()
         for kind, text in KINDS.items():
             keys, *templates = text.splitlines()
-            order = sorted(templates, key=_digest)
+            order = sorted(templates, key=digest)
             for template, split in zip(order, DEAL, strict=True):
                 group = f"{kind} {templates.index(template)}"
                 values = Values(fakers, group, split)
@@ -74,9 +73,7 @@ class JsonExtraction(Task):
                     message, record = _fill(template, keys.split(), values, seen)
                     data = {"message": message, "record": json.dumps(record, ensure_ascii=False)}
                     pools[split].append(Example(id=f"{group}-{number:02}", group=group, data=data))
-        return Splits(
-            **{split: tuple(sorted(pool, key=lambda e: _digest(e.id))) for split, pool in pools.items()}
-        )
+        return mixed(pools)
 
     def prompt(self, example: Example) -> str:
         """The message, the keys, and how values are written."""
@@ -110,7 +107,3 @@ def _fill(template: str, keys: list[str], values: Values, seen: set[str]) -> tup
         if message not in seen and sum(message.count(form) for form in shown) == len(shown):
             seen.add(message)
             return message, {key: drawn[key][1] if key in drawn else None for key in keys}
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -24,13 +24,12 @@ English is a template's: a column is called by its name ("whose planted year is 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
 from harness.sandbox import run_function
-from harness.task import Example, Splits, Task
+from harness.task import Example, Splits, Task, digest
 from tasks.text_to_sql import generator
 from tasks.text_to_sql.answer import RUNNER, agrees, statement
 from tasks.text_to_sql.schemas import schemas, script
@@ -140,7 +139,7 @@ class Gretel(Task):
 def _candidates(split: str, rows: Iterable[Mapping[str, str]]) -> Iterator[Example]:
     """Rows whose query could be kept, in hash order, each question about the same tables once."""
     seen: set[tuple[str, str]] = set()
-    for number, row in sorted(enumerate(rows), key=lambda item: _digest(f"{split}/{item[0]}")):
+    for number, row in sorted(enumerate(rows), key=lambda item: digest(f"{split}/{item[0]}")):
         context, sql = row["sql_context"].strip(), statement(" ".join(row["sql"].split()))
         tables = " ".join(" ".join(CREATE.findall(context)).split())
         if not tables or not sql or UNSTABLE.search(sql) or len(context) > MAX_CONTEXT or len(sql) > MAX_SQL:
@@ -153,7 +152,7 @@ def _candidates(split: str, rows: Iterable[Mapping[str, str]]) -> Iterator[Examp
         }
         if (tables, data["question"]) not in seen:
             seen.add((tables, data["question"]))
-            yield Example(id=f"{split}/{number}", group=_digest(tables.lower()), data=data)
+            yield Example(id=f"{split}/{number}", group=digest(tables.lower()), data=data)
 
 
 def _runnable(examples: Iterator[Example]) -> Iterator[Example]:
@@ -166,10 +165,6 @@ def _runnable(examples: Iterator[Example]) -> Iterator[Example]:
             for example, outcome in zip(batch, outcomes, strict=True)
             if not outcome.error and outcome.value
         )
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 TextToSql.hub_twin = Gretel

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 import sqlite3
 from collections.abc import Iterator
 
-from harness.task import Example, Splits
+from harness.task import Example, Splits, digest, mixed
 from tasks.text_to_sql.answer import same_rows
 from tasks.text_to_sql.query import Query, mutants, twins
 from tasks.text_to_sql.questions import ask
@@ -26,12 +25,10 @@ def build() -> Splits:
     """All examples, every split in a mixed order."""
     pools: dict[str, list[Example]] = {"test": [], "dev": [], "train": []}
     # Schemas of one table and of two are dealt alike.
-    names = sorted(schemas(), key=lambda name: (len(schemas()[name]), _digest(name)))
+    names = sorted(schemas(), key=lambda name: (len(schemas()[name]), digest(name)))
     for name, split in zip(names, _spread(len(names)), strict=True):
         pools[split] += _examples(name, split)
-    return Splits(
-        **{split: tuple(sorted(pool, key=lambda e: _digest(e.id))) for split, pool in pools.items()}
-    )
+    return mixed(pools)
 
 
 def _spread(count: int) -> Iterator[str]:
@@ -89,7 +86,3 @@ def _rows(database: sqlite3.Connection, query: Query) -> list[list[object]] | No
         return [list(row) for row in database.execute(str(query))]
     except sqlite3.Error:
         return None
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
