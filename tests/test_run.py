@@ -200,6 +200,8 @@ def test_a_killed_parent_loses_no_result(toy_folder: Path, tmp_path: Path) -> No
 
 
 def test_interrupting_says_how_to_go_on(toy_folder: Path, tmp_path: Path) -> None:
+    # A job in the background is started with interrupts ignored, and hands that on.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     first = started(toy_folder, tmp_path)
     first.send_signal(signal.SIGINT)
     out, _ = first.communicate(timeout=60)
