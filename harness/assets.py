@@ -235,8 +235,8 @@ def _pip_error(asset: Asset, output: str) -> AssetError | OSError:
     unreachable = "the package index cannot be reached; " if "after connection broken" in output else ""
     return AssetError(
         f"cannot download {asset.package} {asset.version}: {unreachable}pip says "
-        f"{said[-1].removeprefix('ERROR:').strip()!r}. Check the network, proxy and index settings, "
-        f"or set PIP_FIND_LINKS to a folder that holds {asset.wheel}."
+        f"{said[-1].removeprefix('ERROR:').strip()!r}. Check the network, proxy and index settings and run "
+        f"the same command again, or set PIP_FIND_LINKS to a folder that holds {asset.wheel}."
     )
 
 

@@ -12,10 +12,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from harness.errors import TuneoffError, UsageError
+from harness.text import terminal
 
 app = typer.Typer(
     help="Which fine-tuning method should I use, for my task, my model, my hardware?",
@@ -23,8 +23,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 SHORT = 20
 """Characters that a column may need without giving way to the others."""
@@ -38,7 +38,7 @@ def main() -> None:
     try:
         app()
     except TuneoffError as error:
-        err.print(f"[bold red]error:[/] {escape(str(error))}")
+        err.print(f"[bold red]error:[/] {terminal(error)}")
         sys.exit(error.exit_code)
 
 
@@ -62,6 +62,12 @@ def run(
     chat_template: Annotated[
         bool, typer.Option("--chat-template", help="Put prompts into the model's own chat template.")
     ] = False,
+    trust_pickle: Annotated[
+        bool, typer.Option("--trust-pickle", help="Load pytorch_model.bin where a model has no safetensors.")
+    ] = False,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run Python code that a model brings along.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the grid and its time, run nothing.")
     ] = False,
@@ -72,9 +78,11 @@ def run(
     from harness.environment import DEVICES
     from harness.executor import Executor
     from harness.run import Settings, build, execute
+    from harness.vetting import PICKLE, REMOTE_CODE
 
     _one_of("--device", device, DEVICES)
     _one_of("--data", data, ("embedded", "hub"))
+    trust = {PICKLE: trust_pickle, REMOTE_CODE: trust_remote_code}
     settings = Settings(
         tasks=tasks,
         methods=methods,
@@ -86,6 +94,7 @@ def run(
         device=device,
         hub=data == "hub",
         chat=chat_template,
+        trust=tuple(name for name, given in trust.items() if given),
     )
     executor = Executor()
     with display.Live(err, out) as listener:
@@ -101,7 +110,7 @@ def run(
             err.print("stopped; every finished cell is kept, and the same command goes on from here")
             sys.exit(INTERRUPTED)
     bad = [result for result in finished if result.status not in {"ok", "skipped"}]
-    out.print(f"results  {grid.store.root}\nreport   {grid.reports / 'report.md'}")
+    out.print(terminal(f"results  {grid.store.root}\nreport   {grid.reports / 'report.md'}"))
     if bad:
         err.print(f"[bold red]{len(bad)} of {len(finished)} cells did not succeed;[/] the report says why")
         sys.exit(FAILED)
@@ -188,7 +197,7 @@ def report(
 
     stored = Store(results).load()
     folder = reports or Path("reports") / results.name
-    out.print(str(render(stored, folder, name=folder.name)))
+    out.print(terminal(render(stored, folder, name=folder.name)))
     if readme is not None:
         update_readme(readme, readme_block(stored, folder=folder.as_posix()))
 
@@ -202,10 +211,10 @@ def validate(
 
     failures = 0
     for check in conformance.checks(plugin):
-        out.print(f"{'[green]ok  [/]' if check.problem is None else '[red]FAIL[/]'} {escape(check.name)}")
+        out.print(f"{'[green]ok  [/]' if check.problem is None else '[red]FAIL[/]'} {terminal(check.name)}")
         if check.problem is not None:
             failures += 1
-            out.print(f"     {escape(check.problem)}")
+            out.print(f"     {terminal(check.problem)}")
     if failures:
         sys.exit(FAILED)
 
@@ -235,8 +244,8 @@ def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
         short = max(map(len, values)) <= SHORT
         table.add_column(column.replace("_", " "), no_wrap=short, overflow="fold")
     for line in lines:
-        table.add_row(*map(escape, line))
-    Console(highlight=False).print(table)
+        table.add_row(*map(terminal, line))
+    Console(highlight=False, emoji=False).print(table)
 
 
 def _cell(value: Any) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
@@ -17,6 +16,7 @@ from harness.executor import Died, Executor
 from harness.plan import Cell, total_seconds
 from harness.result import Result
 from harness.run import PREPARE_SECONDS, Grid, Listener
+from harness.text import terminal
 
 
 class Live(Listener):
@@ -55,7 +55,7 @@ class Live(Listener):
 
     def note(self, text: str) -> None:
         """One dim line."""
-        self._lines.print(f"[dim]{escape(text)}[/]")
+        self._lines.print(f"[dim]{terminal(text)}[/]")
 
     def start(self, cells: Sequence[Cell]) -> None:
         """Show the whole grid's bar."""
@@ -69,7 +69,7 @@ class Live(Listener):
         self._cell_start = time.monotonic()
         if self._cell is not None and not kept:
             name = f"{cell.task} / {cell.method} / seed {cell.seed}"
-            self._progress.update(self._cell, description=escape(name), completed=0, right="")
+            self._progress.update(self._cell, description=terminal(name), completed=0, right="")
 
     def progress(self, phase: str, done: int, total: int) -> None:
         """Move the current cell's bar."""
@@ -96,7 +96,7 @@ class Live(Listener):
 def _line(result: Result, kept: bool) -> str:
     name = f"{result.task:<20} {result.method:<14} seed {result.seed}"
     if result.metric is None:
-        return f"{escape(name)}  [yellow]{result.status}[/]: {escape(result.reason or '')}"
+        return f"{terminal(name)}  [yellow]{result.status}[/]: {terminal(result.reason or '')}"
     metric = result.metric
     interval = f"[{100 * metric.ci_low:.1f}, {100 * metric.ci_high:.1f}]"
     text = f"{name}  {100 * metric.value:5.1f}% {interval:<14}"
@@ -104,7 +104,7 @@ def _line(result: Result, kept: bool) -> str:
         text += f"  train {duration(result.phases['train'].seconds)}"
     total = sum(phase.seconds for phase in result.phases.values())
     text += f"  all {duration(total)}"
-    return escape(text) + ("  [dim](kept)[/]" if kept else "")
+    return terminal(text) + ("  [dim](kept)[/]" if kept else "")
 
 
 def duration(seconds: float) -> str:
@@ -121,12 +121,12 @@ def show_grid(console: Console, grid: Grid) -> None:
         table.add_column(column)
     for cell in grid.cells:
         estimate = f"skipped: {cell.skip}" if cell.skip else duration(cell.seconds)
-        table.add_row(escape(cell.task), escape(cell.method), str(cell.seed), escape(estimate))
+        table.add_row(terminal(cell.task), terminal(cell.method), str(cell.seed), terminal(estimate))
     console.print(table)
     console.print(
-        f"{len(grid.cells)} cells at budget {grid.budget.name} on {escape(grid.environment.device_name)}, "
+        f"{len(grid.cells)} cells at budget {grid.budget.name} on {terminal(grid.environment.device_name)}, "
         f"{grid.environment.precision}: about {duration(total_seconds(grid.cells))}, "
-        f"good to a factor of two; results would go to {grid.store.root}"
+        f"good to a factor of two; results would go to {terminal(grid.store.root)}"
     )
 
 
@@ -161,5 +161,5 @@ def show_doctor(console: Console, device: str) -> None:
     table.add_column(style="bold")
     table.add_column()
     for name, value in rows:
-        table.add_row(escape(name), escape(value))
+        table.add_row(terminal(name), terminal(value))
     console.print(table)

@@ -6,6 +6,8 @@ A worker that dies, hangs or runs out of memory is an outcome, never the end of 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import importlib
 import multiprocessing
 import os
@@ -19,6 +21,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from harness.errors import TuneoffError
 
@@ -48,6 +52,7 @@ class Executor:
 
     def __init__(self, module: str = WORK) -> None:
         self._module = module
+        _adopt_orphans()
         if "forkserver" in multiprocessing.get_all_start_methods():
             self._context: Any = multiprocessing.get_context("forkserver")
             self._context.set_forkserver_preload([module])
@@ -74,11 +79,13 @@ class Executor:
         )
         kills = _kernel_kills()
         process.start()
+        known = {child.pid for child in psutil.Process().children()}
         sender.close()
         try:
             outcome = self._follow(process, receiver, timeout, on_message)
         finally:
             _stop(process)
+            _end_orphans(known)
             receiver.close()
         if outcome is None:
             outcome = _died(process.exitcode, kills)
@@ -94,8 +101,13 @@ class Executor:
         while True:
             remaining = deadline - time.monotonic()
             if remaining <= 0:
-                return Died(status="timeout", reason=f"stopped after {timeout:.0f} s, the budget's limit")
-            if not wait([receiver, process.sentinel], timeout=min(remaining, 1.0)):
+                return Died(status="timeout", reason=f"stopped after {timeout:.0f} s, its limit")
+            ready = wait([receiver, process.sentinel], timeout=min(remaining, 1.0))
+            if receiver not in ready:
+                # What the worker left behind may hold its end of the pipe open: then no end of file comes.
+                if process.sentinel in ready and not receiver.poll():
+                    process.join(TERMINATE_SECONDS)
+                    return None
                 continue
             try:
                 kind, value = receiver.recv()
@@ -112,9 +124,7 @@ def _worker(module: str, function: str, arguments: tuple[Any, ...], sender: Conn
     with contextlib.suppress(AttributeError):
         os.setsid()  # so that stopping the worker also stops what it started
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+    _guard(multiprocessing.parent_process(), sender)
     lock = threading.Lock()
 
     def send(kind: str, value: Any) -> None:
@@ -124,42 +134,90 @@ def _worker(module: str, function: str, arguments: tuple[Any, ...], sender: Conn
     try:
         work = getattr(importlib.import_module(module), function)
         value = work(*arguments, lambda message: send("message", message))
-    except TuneoffError as error:
-        value = Raised(error=error)
-    except MemoryError as error:
-        value = Died(status="oom", reason=str(error) or "out of memory")
     except BaseException as error:
         if is_out_of_memory(error):
-            value = Died(status="oom", reason=_first_line(error))
+            value = Died(status="oom", reason=first_line(error))
+        elif isinstance(error, TuneoffError):
+            value = Raised(error=error)
         else:
-            value = Died(status="failed", reason=f"{_first_line(error)} at {_where(error)}")
-        traceback.print_exc(file=sys.stderr)
+            value = Died(status="failed", reason=f"{first_line(error)} at {where(error)}")
         send("value", value)
+        if isinstance(value, Died):
+            with contextlib.suppress(OSError, ValueError):  # a plugin may have closed it
+                traceback.print_exc(file=sys.stderr)
         raise SystemExit(1) from error
     send("value", value)
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch raised for lack of memory: its own type on a GPU, a plain RuntimeError on a CPU."""
-    return type(error).__name__ == "OutOfMemoryError" or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether there was no memory: Python and torch on a GPU have types for it, torch on a CPU has none."""
+    if error is None:
+        return False
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        or is_out_of_memory(error.__cause__)
     )
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """An error's type and the first line of its message."""
     line = str(error).strip().partition("\n")[0]
     return f"{type(error).__name__}: {line}" if line else type(error).__name__
 
 
-def _where(error: BaseException) -> str:
+def where(error: BaseException) -> str:
+    """File and line that raised an error."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"
 
 
-def _die_with(parent: Any) -> None:
-    """End this process as soon as the parent is gone: nobody would wait for its cell."""
+def _guard(parent: Any, sender: Connection) -> None:
+    """Have this process ended as soon as the parent is gone: nobody would wait for its cell.
+
+    By another process: a thread could not while a regular expression holds the interpreter's lock.
+    """
+    worker = os.getpid()
+    if not hasattr(os, "fork"):
+        threading.Thread(target=_end_with, args=(parent, worker), daemon=True).start()
+    elif os.fork() == 0:
+        sender.close()
+        _end_with(parent, worker)
+
+
+def _end_with(parent: Any, worker: int) -> None:
+    """Once the parent is gone, end the worker, all it started, and this process."""
     wait([parent.sentinel])
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(worker)
+        # The worker first: it must not take the death of a child for an answer.
+        for one in (process, *process.children(recursive=True)):
+            if one.pid != os.getpid():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.kill()
+    if hasattr(os, "killpg"):
+        os.killpg(worker, signal.SIGKILL)
     os._exit(1)
+
+
+def _adopt_orphans() -> None:
+    """From now on this process is the parent of what its workers leave behind (Linux; else does nothing)."""
+    if sys.platform == "linux":
+        set_child_subreaper = 36
+        ctypes.CDLL(None).prctl(set_child_subreaper, 1, 0, 0, 0)
+
+
+def _end_orphans(known: set[int]) -> None:
+    """End every child of this process but the known ones, and the children that they leave in turn."""
+    while orphans := [child for child in psutil.Process().children() if child.pid not in known]:
+        for orphan in orphans:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                orphan.kill()
+        ended, _ = psutil.wait_procs(orphans, timeout=TERMINATE_SECONDS)
+        if not ended:  # stuck in the kernel
+            return
 
 
 def _stop(process: Any) -> None:

@@ -7,25 +7,23 @@ import json
 import logging
 import math
 import warnings
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import ModelError
+from harness.executor import is_out_of_memory
+from harness.vetting import FILES, PICKLE, REMOTE_CODE, TRUSTED_FILES, files, vet
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 EMBEDDED = "embedded"
-WEIGHT_FILES = (
-    "*.safetensors",
-    "config.json",
-    "tokenizer*",
-    "generation_config.json",
-    "*.model",
-    "vocab*",
-    "*.jinja",
-)
+WEIGHTS_A_BYTE = 4
+SPARE_WEIGHTS = 100_000_000
+"""A model may have this many weights for each byte in its files, and tables that are computed beside them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +36,7 @@ class ModelSource:
         sha256: Over all weight, configuration and tokenizer files (for the hub: over id and commit).
         device: Where `load` puts the model.
         precision: "bfloat16" or "float32", the type of the loaded weights.
+        trust: What of the user's trust the model needs: `vetting.PICKLE`, `vetting.REMOTE_CODE`.
     """
 
     source: str
@@ -45,6 +44,12 @@ class ModelSource:
     sha256: str
     device: str
     precision: str
+    trust: tuple[str, ...] = ()
+
+    def identity(self) -> dict[str, Any]:
+        """What of the model determines a result, as plain JSON values."""
+        trust = {"trust": list(self.trust)} if self.trust else {}
+        return {"source": self.source, "sha256": self.sha256, **trust}
 
     def load(self, **options: Any) -> PreTrainedModel:
         """A fresh copy of the model on `device`, in `precision`, in eval mode.
@@ -55,23 +60,30 @@ class ModelSource:
             ModelError: The files cannot be read as a causal language model.
         """
         import torch
-        from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM
 
-        try:
-            model = AutoModelForCausalLM.from_pretrained(
+        with self._readable("as a causal language model"):
+            self._check_size()
+            model, loaded = AutoModelForCausalLM.from_pretrained(
                 self.path,
                 dtype=getattr(torch, self.precision),
                 device_map={"": self.device},
-                use_safetensors=True,
+                use_safetensors=PICKLE not in self.trust,
+                weights_only=True,
+                trust_remote_code=REMOTE_CODE in self.trust,
                 # Measured on two cores at 96 tokens: eager 775 and SDPA 639 tokens/s for full fine-tuning.
                 attn_implementation="eager" if self.device == "cpu" else "sdpa",
+                # Reported below, in words, with those that are absent.
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
                 **options,
             )
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
+        wanting = [*map(str, loaded["missing_keys"]), *(str(key) for key, *_ in loaded["mismatched_keys"])]
+        if wanting:  # transformers would go on with random ones
             raise ModelError(
-                f"cannot load {self.source!r} as a causal language model: {_line(error)}"
-            ) from error
+                f"cannot load {self.source!r}: {len(wanting)} of the weights that its config.json asks for "
+                f"are not in its files or have another shape there, {min(wanting)!r} for one"
+            )
         return model.eval()
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -82,30 +94,80 @@ class ModelSource:
         """
         from transformers import AutoTokenizer
 
-        try:
-            return AutoTokenizer.from_pretrained(self.path)
-        except (OSError, ValueError, KeyError) as error:
-            raise ModelError(f"cannot load the tokenizer of {self.source!r}: {_line(error)}") from error
+        with self._readable("with its tokenizer"):
+            return AutoTokenizer.from_pretrained(self.path, trust_remote_code=REMOTE_CODE in self.trust)
 
-    def chat_template(self) -> str:
-        """SHA-256 of the model's own chat template.
+    def _check_size(self) -> None:
+        """Refuse a configuration whose model would be out of all proportion to its files, before it is made.
 
         Raises:
-            ModelError: It has none.
+            ModelError: It would.
         """
-        template = getattr(self.tokenizer(), "chat_template", None)
+        import torch
+        from transformers import AutoConfig, AutoModelForCausalLM
+
+        if REMOTE_CODE in self.trust:  # it may not bear to be made without memory, and is trusted anyway
+            return
+        config = AutoConfig.from_pretrained(self.path, trust_remote_code=False)
+        with torch.device("meta"):
+            empty = AutoModelForCausalLM.from_config(
+                config, trust_remote_code=False, dtype=torch.float32, attn_implementation="eager"
+            )
+        asked = sum(tensor.numel() for tensor in (*empty.parameters(), *empty.buffers()))
+        stored = sum(path.stat().st_size for path in files(Path(self.path), self.trust))
+        if asked > WEIGHTS_A_BYTE * stored + SPARE_WEIGHTS:
+            raise ModelError(
+                f"cannot load {self.source!r}: its config.json asks for {asked:,} weights, its files hold "
+                f"{stored:,} bytes"
+            )
+
+    @contextmanager
+    def _readable(self, how: str) -> Iterator[None]:
+        """Turn whatever a library raises over the model's files into one line.
+
+        Any type of exception may come: the files decide which code runs on what they hold.
+        """
+        try:
+            yield
+        except ModelError:
+            raise
+        except Exception as error:
+            if is_out_of_memory(error) or isinstance(error, MemoryError):
+                raise
+            said = _line(error)
+            if "trust_remote_code" in str(error):
+                said = "it needs code of its own (auto_map), which only --trust-remote-code runs"
+            raise ModelError(f"cannot load {self.source!r} {how}: {said}") from error
+
+    def chat_template(self) -> str:
+        """SHA-256 of the model's own chat template, which is tried once.
+
+        Raises:
+            ModelError: It has none, or one that cannot be rendered.
+        """
+        tokenizer = self.tokenizer()
+        template = getattr(tokenizer, "chat_template", None)
         if not template:
             raise ModelError(f"{self.source!r} has no chat template; run it without --chat-template")
+        with self._readable("with its chat template"):
+            tokenizer.apply_chat_template([{"role": "user", "content": "Hello"}], tokenize=False)
         return hashlib.sha256(json.dumps(template).encode()).hexdigest()
 
 
-def resolve(source: str, *, device: str, precision: str) -> ModelSource:
+def resolve(source: str, *, device: str, precision: str, trust: Collection[str] = ()) -> ModelSource:
     """Find the model that `source` names and fingerprint it, fetching the embedded one where needed.
 
+    Args:
+        source: "embedded", a hub id or a folder.
+        device: Where it will run.
+        precision: The type of its loaded weights.
+        trust: What the user allows beyond safetensors and the library's own code; see `vetting`.
+
     Raises:
-        ModelError: The folder has no readable model, or the hub does not know the id.
+        ModelError: The folder has no readable model or needs more trust, or the hub does not know the id.
         AssetError: The embedded model cannot be fetched.
     """
+    commit = None
     if source == EMBEDDED:
         from harness.assets import embedded_model
 
@@ -115,9 +177,17 @@ def resolve(source: str, *, device: str, precision: str) -> ModelSource:
         if not folder.exists():
             if source.startswith((".", "/", "~")):
                 raise ModelError(f"there is no model folder {source!r}")
-            return _from_hub(source, device=device, precision=precision)
-    sha = _folder_sha256(folder)
-    return ModelSource(source=source, path=str(folder), sha256=sha, device=device, precision=precision)
+            folder = _from_hub(source, trust)
+            commit = folder.name
+    needed = vet(folder, trust)
+    sha = (
+        hashlib.sha256(f"{source}@{commit}".encode()).hexdigest()
+        if commit
+        else _folder_sha256(folder, needed)
+    )
+    return ModelSource(
+        source=source, path=str(folder), sha256=sha, device=device, precision=precision, trust=needed
+    )
 
 
 def count_parameters(model: PreTrainedModel) -> dict[str, int]:
@@ -137,9 +207,11 @@ def trainable_bytes(model: PreTrainedModel) -> int:
 
 
 def quieten() -> None:
-    """Keep libraries' advice about themselves out of the terminal; errors still show."""
+    """Keep libraries' advice and questions about themselves out of the terminal; errors still show."""
     import transformers
 
+    # Without time to answer, nobody is asked whether a model's own code may run, not on peft's behalf either.
+    transformers.dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     # bitsandbytes offers an optional kernel package; peft calls a name that transformers renamed.
@@ -147,41 +219,30 @@ def quieten() -> None:
     warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
 
 
-def _from_hub(source: str, *, device: str, precision: str) -> ModelSource:
+def _from_hub(source: str, trust: Collection[str]) -> Path:
+    """The snapshot of a hub repository; its pickled weights only where it has no others."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+    code = TRUSTED_FILES[REMOTE_CODE] if REMOTE_CODE in trust else ()
     try:
-        folder = Path(snapshot_download(source, allow_patterns=list(WEIGHT_FILES)))
+        folder = Path(snapshot_download(source, allow_patterns=[*FILES, *code]))
+        if PICKLE in trust and not any(folder.glob("*.safetensors")):
+            snapshot_download(source, revision=folder.name, allow_patterns=list(TRUSTED_FILES[PICKLE]))
     except HFValidationError as error:
         raise ModelError(
             f"{source!r} is neither an existing folder, nor a hub id like 'owner/name', nor 'embedded'"
         ) from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise ModelError(f"cannot fetch {source!r} from the hub: {_line(error)}") from error
-    commit = folder.name
-    sha = hashlib.sha256(f"{source}@{commit}".encode()).hexdigest()
-    return ModelSource(source=source, path=str(folder), sha256=sha, device=device, precision=precision)
+    return folder
 
 
-def _folder_sha256(folder: Path) -> str:
-    """Hash of every model file's name and content.
-
-    Raises:
-        ModelError: The folder lacks a configuration or safetensors weights.
-    """
-    if not folder.is_dir():
-        raise ModelError(f"{folder} is not a folder; --model takes a folder, a hub id or 'embedded'")
-    config = folder / "config.json"
-    if not config.is_file() or not any(folder.glob("*.safetensors")):
-        raise ModelError(f"{folder} is not a model folder: it needs config.json and *.safetensors files")
-    try:
-        json.loads(config.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModelError(f"cannot read {config}: {_line(error)}") from error
+def _folder_sha256(folder: Path, trust: Collection[str]) -> str:
+    """Hash of every model file's name and content."""
     digest = hashlib.sha256()
-    for path in sorted({path for pattern in WEIGHT_FILES for path in folder.glob(pattern) if path.is_file()}):
-        digest.update(path.name.encode())
+    for path in files(folder, trust):
+        digest.update(path.relative_to(folder).as_posix().encode())
         with path.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()

@@ -116,11 +116,12 @@ def read(path: str) -> Records:
         raise UsageError(f"{path}: a data file is .jsonl, one JSON object a line")
     faults, digest, distinct = Faults(path), hashlib.sha256(), _Distinct()
     try:
-        with Path(path).expanduser().open("rb") as stream:
+        if (file := Path(path).expanduser()).exists() and not (file.is_file() or file.is_dir()):
+            raise OSError("no regular file")  # a pipe would block, and can be read but once
+        with file.open("rb") as stream:
             for number, raw in _lines(stream, digest.update):
                 try:
-                    text = _decoded(number, raw)
-                    if text.strip():
+                    if (text := _decoded(number, raw)).strip():
                         distinct.add(number, _object(text))
                 except _Fault as fault:
                     faults.add(number, str(fault))

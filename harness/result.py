@@ -7,19 +7,36 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.errors import ResultError
+from harness.typed import build, check
 
 SCHEMA_VERSION = 2
 READABLE = (1, 2)
 """Version 1 has no baselines; they are read as None."""
+TEMPORARY = re.compile(r"\..+\.json\.\d+")
+"""What `write_atomic` calls a result that is being written."""
 STATUSES = ("ok", "skipped", "oom", "degenerate", "failed", "timeout")
+IDENTITY: dict[str, Any] = {
+    **dict.fromkeys(("budget", "recipe", "model", "method_config"), Mapping[str, Any] | None),
+    "learning_rates": tuple[float, ...] | None,
+}
+ENVIRONMENT: dict[str, Any] = {
+    "versions": Mapping[str, Any] | None,
+    **dict.fromkeys(("memory_bytes", "gpu_memory_bytes"), float | None),
+}
+"""What a report reads of the two mappings, which are otherwise free."""
 FINAL = frozenset({"ok", "skipped", "degenerate"})
 """Statuses that the same command again would only reproduce; the others are tried again."""
+
+
+class DamagedError(ResultError):
+    """The file's text is not a result, or no longer the one that was written."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +58,10 @@ class Item:
     score: float
     output: str
     truncated: bool
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.score <= 1:
+            raise ResultError(f"the score of item {self.id!r:.80} is {self.score!r}; it must be from 0 to 1")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -151,33 +172,34 @@ class Result:
         """The result that `to_json` wrote.
 
         Raises:
-            ResultError: The text is incomplete, was edited, or has an unknown schema version.
+            DamagedError: The text is incomplete, was edited, or is of no schema version there ever was.
+            ResultError: A newer Tuneoff wrote it.
         """
         try:
             body = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ResultError(f"not a complete JSON object ({error})") from error
+        except (ValueError, RecursionError) as error:
+            raise DamagedError(f"not a complete JSON object ({error})") from error
         if not isinstance(body, dict) or "schema_version" not in body:
-            raise ResultError("not a Tuneoff result: schema_version is missing")
-        if body["schema_version"] not in READABLE:
+            raise DamagedError("not a Tuneoff result: schema_version is missing")
+        version = body["schema_version"]
+        if isinstance(version, int) and version > SCHEMA_VERSION:
             raise ResultError(
-                f"schema_version {body['schema_version']} is unknown; this version reads "
-                f"{' and '.join(map(str, READABLE))}"
+                f"a newer Tuneoff wrote it (schema_version {version}; this one reads {SCHEMA_VERSION}); "
+                "upgrade, or name another folder"
             )
+        if version not in READABLE:
+            raise DamagedError(f"schema_version {version!r} is not one of {', '.join(map(str, READABLE))}")
         checksum = body.pop("checksum", None)
         if checksum != _checksum(body):
-            raise ResultError("the checksum does not match: the file was edited or damaged")
+            raise DamagedError("the checksum does not match: the file was edited or damaged")
         del body["fingerprint"]
         body["schema_version"] = SCHEMA_VERSION
-        body["metric"] = Metric(**body["metric"]) if body["metric"] else None
-        body["items"] = tuple(Item(**item) for item in body["items"])
-        body["curve"] = tuple(Point(**point) for point in body["curve"])
-        body["phases"] = {name: Phase(**phase) for name, phase in body["phases"].items()}
-        if body["train"]:
-            trials = tuple(Trial(**trial) for trial in body["train"].pop("trials"))
-            body["train"] = Training(**body["train"], trials=trials)
-        known = {entry.name for entry in fields(cls)}
-        return cls(**{name: value for name, value in body.items() if name in known})
+        result = build(cls, body)
+        check(result.identity, IDENTITY, "identity")
+        check(result.identity.get("budget") or {}, {"epochs": int | None}, "identity.budget")
+        check(result.identity.get("model") or {}, {"trust": tuple[str, ...] | None}, "identity.model")
+        check(result.environment, ENVIRONMENT, "environment")
+        return result
 
 
 def fingerprint(identity: Mapping[str, Any]) -> str:
@@ -232,12 +254,23 @@ class Store:
         """The result in `path`.
 
         Raises:
-            ResultError: It cannot be read; the message names the file and what to do.
+            DamagedError: It holds no result; the message names the file and what to do.
+            ResultError: It cannot be read here, or a newer Tuneoff wrote it.
         """
         try:
             return Result.from_json(path.read_text(encoding="utf-8"))
-        except (ResultError, UnicodeDecodeError, TypeError, KeyError, AttributeError) as error:
-            raise ResultError(f"{path}: {error}. Delete the file and run the same command again.") from error
+        except (DamagedError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise DamagedError(f"{path}: {error}. Delete the file and run the same command again.") from error
+        except ResultError as error:
+            raise ResultError(f"{path}: {error}") from error
+        except OSError as error:
+            raise ResultError(f"cannot read {path}: {error.strerror or error}") from error
+
+    def tidy(self) -> None:
+        """Remove what writers left that were killed in the middle; only whoever holds the folder may."""
+        for path in self.root.glob("*/*/.*"):
+            if TEMPORARY.fullmatch(path.name):
+                path.unlink(missing_ok=True)
 
     def paths(self) -> Iterator[Path]:
         """Every result file, by task, method and seed."""

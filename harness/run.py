@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,12 +13,13 @@ from filelock import FileLock, Timeout
 from harness import model, registry
 from harness.budget import RECIPE, Budget, preset
 from harness.environment import Environment
-from harness.errors import ResultError, UsageError
+from harness.errors import ModelError, PluginError, SandboxError, UsageError
 from harness.executor import Died, Executor
 from harness.job import Job, Prepared
 from harness.method import Method
 from harness.plan import Cell, plan
-from harness.result import FINAL, Result, Store
+from harness.prepare import check_method, check_names, plugin_code
+from harness.result import FINAL, DamagedError, Result, Store
 
 PREPARE_SECONDS = 900.0
 RENDER_SECONDS = 60.0
@@ -42,6 +42,7 @@ class Settings:
     device: str
     hub: bool
     chat: bool
+    trust: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,29 +86,35 @@ def build(settings: Settings, executor: Executor, listener: Listener) -> Grid:
     Raises:
         TuneoffError: Something named does not exist or cannot be read.
     """
-    task_names = registry.task_references(settings.tasks, hub=settings.hub)
-    methods = {name: registry.method(name) for name in registry.method_references(settings.methods)}
+    with plugin_code("cannot import a plugin"):
+        task_names = registry.task_references(settings.tasks, hub=settings.hub)
+        methods = {name: registry.method(name) for name in registry.method_references(settings.methods)}
     budget = None if settings.budget is None else preset(settings.budget)
     environment = _value(executor.call("probe", settings.device, timeout=PREPARE_SECONDS))
     if budget is None:
         budget = preset("quick" if environment.device == "cpu" else "standard")
     if settings.seeds is not None:
         budget = replace(budget, seeds=settings.seeds)
-    source = model.resolve(settings.model, device=environment.device, precision=environment.precision)
+    source = model.resolve(
+        settings.model, device=environment.device, precision=environment.precision, trust=settings.trust
+    )
     prepared = {}
     for name in task_names:
         listener.note(f"loading {name}")
         prepared[name] = _value(
             executor.call("prepare", name, settings.hub, budget.test_examples, timeout=PREPARE_SECONDS), name
         )
-    _distinct([task.name for task in prepared.values()], "tasks")
-    _distinct([method.name for method in methods.values()], "methods")
+    check_names([task.name for task in prepared.values()], "tasks")
+    check_names([method.name for method in methods.values()], "methods")
     template = None
     if settings.chat:
         template = _value(
             executor.call("chat_template", source, timeout=PREPARE_SECONDS), "the chat template"
         )
-    cells = plan({name: task.size for name, task in prepared.items()}, methods, budget, environment)
+    with plugin_code("a method cannot be asked for its configuration"):
+        for method in methods.values():
+            check_method(method)
+        cells = plan({name: task.size for name, task in prepared.items()}, methods, budget, environment)
     run_name = f"{Path(source.source).name.lower()}-{budget.name}"
     return Grid(
         cells=cells,
@@ -131,8 +138,10 @@ def execute(grid: Grid, executor: Executor, listener: Listener, *, force: bool) 
 
     Raises:
         UsageError: The results folder belongs to another run, or another process is writing to it.
+        ResultError: A result or the report cannot be written.
     """
-    _writable(grid.store.root)
+    _writable(grid.store.root, "--results")
+    _writable(grid.reports, "--reports")
     lock = FileLock(grid.store.root / ".lock")
     try:
         held = lock.acquire(timeout=0)
@@ -141,6 +150,7 @@ def execute(grid: Grid, executor: Executor, listener: Listener, *, force: bool) 
             f"another run is writing to {grid.store.root}; wait for it or name another folder"
         ) from error
     with held:
+        grid.store.tidy()
         kept = {} if force else _earlier(grid, listener)
         listener.start(grid.cells)
         results = []
@@ -189,12 +199,16 @@ def run_one(grid: Grid, cell: Cell, executor: Executor, listener: Listener) -> R
             identity=identity,
             results=grid.store.root,
         )
-        outcome = executor.call(
-            "run_cell",
-            job,
-            timeout=grid.budget.timeout_seconds,
-            on_message=lambda message: listener.progress(*message),
-        )
+        try:
+            outcome = executor.call(
+                "run_cell",
+                job,
+                timeout=grid.budget.timeout_seconds,
+                on_message=lambda message: listener.progress(*message),
+            )
+        except (PluginError, ModelError, SandboxError) as error:
+            # This cell's own fault. Any other, such as a full disk, would be every cell's.
+            outcome = Died(status="failed", reason=str(error))
     if isinstance(outcome, Result):
         return outcome
     prepared = grid.tasks[cell.task]
@@ -230,7 +244,7 @@ def identify(grid: Grid, cell: Cell) -> dict[str, Any]:
         "seed": cell.seed,
         # How many seeds a grid has does not touch a cell: seeds can be added to a finished run.
         "budget": {name: value for name, value in grid.budget.to_dict().items() if name != "seeds"},
-        "model": {"source": grid.source.source, "sha256": grid.source.sha256},
+        "model": grid.source.identity(),
         "device": grid.environment.device,
         "precision": grid.environment.precision,
         "machine": grid.environment.machine,
@@ -251,7 +265,7 @@ def _earlier(grid: Grid, listener: Listener) -> dict[Cell, Result]:
             continue
         try:
             result = grid.store.read(path)
-        except ResultError as error:
+        except DamagedError as error:
             aside = path.with_name(path.name + ".damaged")
             path.replace(aside)
             listener.note(f"{error} It was moved to {aside.name}; the cell runs again.")
@@ -268,23 +282,14 @@ def _earlier(grid: Grid, listener: Listener) -> dict[Cell, Result]:
     return kept
 
 
-def _distinct(names: Sequence[str], kind: str) -> None:
-    """Refuse names that occur twice: their cells would share result files."""
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise UsageError(f"two of the {kind} are called {twice[0]!r}; rename one, or run them apart")
-
-
-def _writable(folder: Path) -> None:
+def _writable(folder: Path, option: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise UsageError(
-            f"cannot write to {folder}: {error.strerror}; name another with --results"
-        ) from error
+        raise UsageError(f"cannot write to {folder}: {error.strerror}; name another with {option}") from error
 
 
 def _value(outcome: Any, what: str = "the device probe") -> Any:

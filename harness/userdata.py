@@ -37,6 +37,9 @@ KINDS = {
 
 FAMILIES = {"classification": "classification", "json": "structured", "short": "language", "text": "language"}
 
+LONGEST_NAME = 60
+"""Characters: the name becomes a folder's, and part of figures'."""
+
 MIN_RECORDS = 50
 SHORT_WORDS = 5
 MAX_LABELS = 200
@@ -227,4 +230,4 @@ def _example(record: Record, group: str, shape: str, labels: tuple[str, ...] | N
 def _identifier(stem: str) -> str:
     plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode().lower()
     name = re.sub(r"\W+", "_", plain, flags=re.ASCII).strip("_")
-    return name if name and not name[0].isdigit() else f"data_{name}".rstrip("_")
+    return (name if name and not name[0].isdigit() else f"data_{name}")[:LONGEST_NAME].rstrip("_")

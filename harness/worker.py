@@ -5,8 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +14,16 @@ import transformers  # noqa: F401 -- so that forked cells find it loaded
 
 from harness import environment, metrics, registry, sandbox, stats
 from harness.data import Batch, Encoder, batches, draw, solved
-from harness.errors import PluginError
+from harness.errors import PluginError, UsageError
 from harness.evaluate import Answer, Evaluator, encode_prompts
 from harness.flops import forward_formula, train_step_flops
-from harness.job import Job, Prepared
+from harness.job import Job
 from harness.method import Method
 from harness.model import ModelSource, count_parameters, quieten, trainable_bytes
-from harness.plan import TaskSize
+from harness.prepare import Send, prepare, score
 from harness.profiler import Profiler, keep_freed_memory
 from harness.result import Item, Metric, Result, Store, Training, Trial
-from harness.task import Example, Splits, Task, task_hash
+from harness.task import Example, Task, task_hash
 from harness.train import Trained, train
 
 if torch.version.cuda is None:
@@ -36,7 +35,7 @@ if torch.version.cuda is None:
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-Send = Callable[[Any], None]
+__all__ = ["chat_template", "prepare", "probe", "run_cell"]  # what the parent has done in workers
 
 TARGET_SLACK = 1.25
 """Generation may run this much longer than the longest target seen in training."""
@@ -54,46 +53,6 @@ def chat_template(source: ModelSource, send: Send) -> str:
         ModelError: It has none.
     """
     return source.chat_template()
-
-
-def prepare(reference: str, hub: bool, test_examples: int, send: Send) -> Prepared:
-    """Load a task's data, fingerprint it, and score what answers without learning get on its test items.
-
-    Raises:
-        PluginError: The task breaks its contract.
-    """
-    task = registry.task(reference, hub=hub)
-    splits = task.load()
-    if not isinstance(splits, Splits):
-        raise PluginError(f"task {task.name!r}: load() returned {type(splits).__name__}, not Splits")
-    sample = splits.train[:200]
-    return Prepared(
-        name=task.name,
-        family=task.family,
-        version=task.version,
-        hash=task_hash(task, splits),
-        splits=splits,
-        baselines=baselines(task, splits, splits.test[:test_examples]),
-        size=TaskSize(
-            train=len(splits.train),
-            test=len(splits.test),
-            prompt=sum(len(task.prompt(example)) for example in sample) / len(sample),
-            target=sum(len(task.target(example)) for example in sample) / len(sample),
-            generates=task.labels is None,
-        ),
-    )
-
-
-def baselines(task: Task, splits: Splits, items: Sequence[Example]) -> dict[str, float]:
-    """Mean scores over `items` of the most common target of train, and of the naive rule if there is one."""
-    ((common, _),) = Counter(task.target(example) for example in splits.train).most_common(1)
-    scores = {"most common target": [task.score(example, common) for example in items]}
-    guesses = [task.naive(example) for example in items]
-    if any(guess is not None for guess in guesses):
-        scores["naive rule"] = [
-            task.score(example, guess or "") for example, guess in zip(items, guesses, strict=True)
-        ]
-    return {rule: math.fsum(own) / len(own) for rule, own in scores.items()}
 
 
 def run_cell(job: Job, send: Send) -> Result:
@@ -116,7 +75,7 @@ class _Cell:
         self.device = job.environment.device
         self.task: Task = registry.task(job.task, hub=job.hub)
         if task_hash(self.task, job.splits) != job.identity["task_hash"]:
-            raise PluginError(
+            raise UsageError(
                 f"task {self.task.name!r} changed while the run went on; run the same command again"
             )
         self.method: Method = registry.method(job.method)
@@ -206,7 +165,15 @@ class _Cell:
         """A newly loaded and adapted model; the same for the same seed."""
         gc.collect()
         torch.manual_seed(self.job.seed)
-        return self.method.adapt(self.method.load(self.job.source), self.budget)
+        model = self._model(self.method.load(self.job.source), "load")
+        return self._model(self.method.adapt(model, self.budget), "adapt")
+
+    def _model(self, model: PreTrainedModel, call: str) -> PreTrainedModel:
+        if isinstance(model, torch.nn.Module):
+            return model
+        raise PluginError(
+            f"method {self.method.name!r}: {call}() returned {type(model).__name__}, not a model"
+        )
 
     def _encode(self) -> None:
         task, budget = self.task, self.budget
@@ -284,18 +251,15 @@ class _Cell:
         return evaluator.choose(prompts, joined, self.task.labels)
 
     def _score(self, examples: Sequence[Example], answers: Sequence[Answer]) -> tuple[Item, ...]:
-        items = []
-        for example, answer in zip(examples, answers, strict=True):
-            score = self.task.score(example, answer.text)
-            if not isinstance(score, (int, float)) or not 0 <= score <= 1:
-                raise PluginError(
-                    f"task {self.task.name!r}: score() returned {score!r} for {example.id!r}; "
-                    "it must be a number from 0 to 1"
-                )
-            items.append(
-                Item(id=example.id, score=float(score), output=answer.text, truncated=answer.truncated)
+        return tuple(
+            Item(
+                id=example.id,
+                score=score(self.task, example, answer.text),
+                output=answer.text,
+                truncated=answer.truncated,
             )
-        return tuple(items)
+            for example, answer in zip(examples, answers, strict=True)
+        )
 
     def _metric(self, items: Sequence[Item]) -> Metric:
         value = metrics.compute(

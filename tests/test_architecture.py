@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 HARNESS = sorted((ROOT / "harness").rglob("*.py"))
-PURE = ("task", "method", "budget", "errors", "result", "plan")
+PURE = ("task", "method", "budget", "errors", "result", "plan", "typed")
 
 
 def imports(path: Path, *, lazy: bool) -> set[str]:

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from harness import registry
+from harness.prepare import baselines
 from harness.report import readme_block, render
 from harness.result import Result, Store
-from harness.worker import baselines
 
 ROOT = Path(__file__).parent.parent
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import harness.worker  # noqa: F401 -- a process has one fork server: later tests' cells find torch imported
 from harness.errors import UsageError
 
 Send = Callable[[object], None]

@@ -23,6 +23,7 @@ from harness.report.labels import place
 from harness.report.palette import GREY, look, order
 from harness.report.rows import Board, Row, mean, methods_of, without_model
 from harness.stats import Interval
+from harness.text import printable
 
 WIDTH, HEIGHT, DPI = 8.0, 4.5, 150
 """Inches, and dots an inch: 1,200 pixels wide, shown at 800 or so in a README."""
@@ -214,7 +215,7 @@ def phases(rows: Board) -> Figure | None:
 
 def label(name: str) -> str:
     """A name as a figure can show it: the font's letters only, shortened."""
-    text = words.printable(name).encode("ascii", "replace").decode()
+    text = printable(name).encode("ascii", "replace").decode()
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 
 

@@ -114,7 +114,11 @@ def update_readme(readme: Path, block: str) -> None:
 def slug(name: str) -> str:
     """A file name for a task, unique even where two names differ only in what a file name cannot hold."""
     safe = re.sub(r"[^a-z0-9_-]+", "-", name.lower())[:60]
-    return safe if safe and safe == name else f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return (
+        safe
+        if safe and safe == name
+        else f"{safe}-{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:8]}"
+    )
 
 
 def _save(folder: Path, file: str, figure: Any) -> str | None:

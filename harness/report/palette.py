@@ -62,7 +62,7 @@ def look(method: str) -> Look:
     """The method's look; for an unknown one it follows from its name, so it never changes between reports."""
     if method in LOOKS:
         return LOOKS[method]
-    digest = hashlib.sha256(method.encode()).digest()
+    digest = hashlib.sha256(method.encode(errors="replace")).digest()
     colour = SPARE_COLOURS[digest[0] % len(SPARE_COLOURS)]
     return Look(colour, SPARE_MARKERS[digest[1] % len(SPARE_MARKERS)], MIXED)
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from harness.report import table, words
 from harness.result import Result
+from harness.text import printable
+from harness.vetting import PICKLE, REMOTE_CODE
 
 MACHINE = {
     "fingerprint": "machine",
@@ -43,6 +45,8 @@ def command(results: Sequence[Result], tasks: Sequence[str], methods: Sequence[s
     parts += [f"--seeds {len({cell.seed for cell in results})}"]
     parts += [f"--model {_argument(models[:1])}"] if models else []
     parts += ["--data hub"] if _known(cell.identity.get("data") for cell in results) == ["hub"] else []
+    trust = {name for cell in results for name in (cell.identity.get("model") or {}).get("trust") or ()}
+    parts += [f"--trust-{name}" for name in (PICKLE, REMOTE_CODE) if name in trust]
     parts += ["--chat-template"] if any(cell.identity.get("chat_template") for cell in results) else []
     return " ".join(parts)
 
@@ -113,7 +117,7 @@ def _either(values: Sequence[Any]) -> str:
 
 
 def _argument(values: Sequence[str]) -> str:
-    return shlex.quote(words.printable(",".join(map(str, values))))
+    return shlex.quote(",".join(printable(value)[: words.LONGEST] for value in values))
 
 
 def _count(things: Sequence[object] | set[str], noun: str) -> str:

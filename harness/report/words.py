@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 
 from harness.stats import Interval
+from harness.text import printable
 
 ABSENT = "-"
 PLAIN = re.compile(r"[A-Za-z0-9][\w.@+-]*", re.ASCII)
@@ -81,15 +81,6 @@ def rate(value: float) -> str:
     """A learning rate: "2e-4"."""
     mantissa, _, exponent = f"{value:.3e}".partition("e")
     return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
-
-
-def printable(text: object) -> str:
-    """One line of visible characters: control, format and unassigned ones become spaces, runs of them one.
-
-    Text from a model can carry terminal escapes and marks that reverse what follows.
-    """
-    clean = "".join(" " if unicodedata.category(letter)[0] in "CZ" else letter for letter in str(text))
-    return " ".join(clean.split())
 
 
 def escaped(text: object) -> str:
