@@ -24,10 +24,10 @@ trained on, and harder: test asks how far the skill carries, not whether it was 
 tokenizer one prompt has more than 384 tokens and ten known solutions have more than 128.
 
 How a program is judged: `check` is a function of asserts, some of them in loops or with a tolerance. It is
-trusted and runs here, twice, while the program runs in the sandbox. First the known solution plays the
-candidate, and the calls are recorded. The program answers them in a child process. Then `check` runs again
-on these answers, which by then are plain values. So a program that returns an iterator or a range never
-passes, where a few published checks would take it, and none can fail by changing its arguments.
+trusted and runs here, on a stand-in for the candidate that sends each call's arguments to the program in the
+sandbox and returns the plain value that comes back. So a program that returns an iterator or a range never
+passes, where a few published checks would take it, and none can fail by changing its arguments. A call
+without an answer fails the program even where the check would go on.
 """
 
 from __future__ import annotations
@@ -36,12 +36,11 @@ import builtins
 import random
 import re
 from collections.abc import Callable, Iterable, Mapping
-from copy import deepcopy
 from types import ModuleType
 from typing import Any, ClassVar
 
 from harness.errors import PluginError
-from harness.sandbox import run_function
+from harness.sandbox import Program
 from harness.task import Example, Splits, Task, digest
 from tasks.function_completion import FunctionCompletion
 from tasks.function_completion.answer import PLAIN_ANSWER, program, with_plain_answer
@@ -114,45 +113,40 @@ def _bare(name: str) -> str:
     return name.replace("_", "").lower()
 
 
+class _NoAnswerError(Exception):
+    """The program gave no plain value to a call."""
+
+
 def _passes(example: Example, source: str) -> bool:
     """Whether the check holds for the function `PLAIN_ANSWER` of a program that nobody trusts."""
-    calls: list[tuple[object, ...]] = []
-    solution, check = _trusted(example)
+    check, unanswered = _check(example), False
+    with Program(source) as program:
 
-    def record(*arguments: object) -> object:
-        calls.append(deepcopy(arguments))
-        return solution(*arguments)
+        def candidate(*arguments: object) -> object:
+            nonlocal unanswered
+            outcome = program.call(PLAIN_ANSWER, arguments)
+            if outcome.error is not None:
+                unanswered = True
+                raise _NoAnswerError(outcome.error)
+            return outcome.value
 
-    check(record)
-    outcomes = run_function(source, PLAIN_ANSWER, calls)
-    if any(outcome.error is not None for outcome in outcomes):
-        return False
-    answers = zip(calls, outcomes, strict=True)
-
-    def replay(*arguments: object) -> object:
-        call, outcome = next(answers)
-        if call != arguments:
-            raise LookupError("the check asks for a call that was not recorded")
-        return outcome.value
-
-    _, check = _trusted(example)
-    try:
-        check(replay)
-    except (
-        AssertionError,
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        StopIteration,
-        TypeError,
-        ValueError,
-    ):
-        return False  # a wrong value, or one of a type that the check cannot compute with
-    return True
+        try:
+            check(candidate)
+        except (
+            _NoAnswerError,
+            AssertionError,
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            TypeError,
+            ValueError,
+        ):
+            return False  # no value, a wrong one, or one of a type that the check cannot compute with
+    return not unanswered
 
 
-def _trusted(example: Example) -> tuple[Callable[..., object], Callable[..., object]]:
-    """The known solution and the check, which draws the same random arguments every time."""
+def _check(example: Example) -> Callable[..., object]:
+    """The problem's check, which draws the same random arguments every time."""
     code = example.data["prompt"].removeprefix(INSTRUCTION)
     drawn = ModuleType("random")
     generator = random.Random(0)
@@ -163,7 +157,8 @@ def _trusted(example: Example) -> tuple[Callable[..., object], Callable[..., obj
 
     scope: dict[str, Any] = {"__builtins__": {**vars(builtins), "__import__": load}}
     exec(f"{code}{example.data['body']}\n\n{example.data['check']}", scope)
-    return scope[example.data["name"]], scope["check"]
+    check: Callable[..., object] = scope["check"]
+    return check
 
 
 class HumanEvalHub(HumanEval):

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import io
+import random
 import re
+import subprocess
 import sys
+import tokenize
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -97,6 +101,78 @@ def test_prompts(splits: Splits) -> None:
 def test_every_known_solution_passes_its_check(splits: Splits) -> None:
     results = scores([(e, TASK.target(e)) for e in splits.test])
     assert [e.id for e, score in zip(splits.test, results, strict=True) if score != 1.0] == []
+
+
+OPPOSITES = {
+    "+": "-",
+    "-": "+",
+    "*": "+",
+    "/": "*",
+    "//": "*",
+    "%": "*",
+    "<": ">=",
+    ">": "<=",
+    "<=": ">",
+    ">=": "<",
+    "==": "!=",
+    "!=": "==",
+    "and": "or",
+    "or": "and",
+    "in": "not in",
+    "if": "if not",
+    "not": "not not",
+    "max": "min",
+    "min": "max",
+    "True": "False",
+    "False": "True",
+    "return": "return not",
+}
+
+
+def broken(example: Example) -> tuple[str, str]:
+    """The known solution with one token changed, and the change; always the same one."""
+    lines = TASK.target(example).lstrip("\n").split("\n")
+    found = []
+    for token in tokenize.generate_tokens(io.StringIO("if 1:\n" + "\n".join(lines)).readline):
+        if token.start[0] == 1:
+            continue
+        if token.type == tokenize.NUMBER:
+            found.append((token, f"{token.string} + 1"))
+        elif token.type in {tokenize.OP, tokenize.NAME} and token.string in OPPOSITES:
+            found.append((token, OPPOSITES[token.string]))
+    token, text = random.Random(example.id).choice(found)
+    row, (start, end) = token.start[0] - 2, (token.start[1], token.end[1])
+    change = f"line {row + 1}: {token.string} -> {text}"
+    lines[row] = lines[row][:start] + text + lines[row][end:]
+    return "\n".join(lines), change
+
+
+def holds_plainly(example: Example, body: str) -> bool:
+    """Whether the published check holds for this body, without any sandbox between the two."""
+    code = example.data["prompt"].removeprefix(INSTRUCTION)
+    program = f"{code}{body}\n\n{example.data['check']}\n\ncheck({example.data['name']})\n"
+    try:
+        ran = subprocess.run(
+            [sys.executable, "-I", "-"], input=program, capture_output=True, text=True, timeout=10
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return ran.returncode == 0
+
+
+def test_every_known_solution_with_one_token_broken_fails_where_its_check_can_see_it(splits: Splits) -> None:
+    mutants = [(example, *broken(example)) for example in splits.test]
+    results = scores([(example, body) for example, body, _ in mutants])
+    with ThreadPoolExecutor(2) as pool:
+        expected = list(pool.map(lambda mutant: holds_plainly(*mutant[:2]), mutants))
+    differing = {
+        example.id: change
+        for (example, _, change), result, holds in zip(mutants, results, expected, strict=True)
+        if bool(result) != holds
+    }
+    assert differing == {}
+    # What is left is the published checks' own: for instance a factorial loop that starts at 2 instead of 1.
+    assert sum(expected) == 11
 
 
 @pytest.mark.parametrize("body", ["", "    return None", "    return True", "    return []", "    return 0"])
