@@ -6,13 +6,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run test check setup reference clean
+.PHONY: run test test-faults check setup reference clean
 
 run: $(STAMP)  ## every task under every core method, then the report
 	$(BIN)/python -m harness run --tasks all $(if $(BUDGET),--budget $(BUDGET))
 
 test: $(STAMP)  ## the whole test suite
 	$(BIN)/python -m pytest
+
+test-faults: $(STAMP)  ## kills at random moments, all of them (about 10 minutes)
+	$(BIN)/python -m pytest -m faults
 
 check: $(STAMP)  ## style and types
 	$(BIN)/ruff format --check .
