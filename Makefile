@@ -12,7 +12,7 @@ run: $(STAMP)  ## every task under every core method, then the report
 	$(BIN)/python -m harness run --tasks all $(if $(BUDGET),--budget $(BUDGET))
 
 test: $(STAMP)  ## the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 test-faults: $(STAMP)  ## kills at random moments, all of them (about 10 minutes)
 	$(BIN)/python -m pytest -m faults

@@ -71,8 +71,14 @@ def undisturbed(toy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> U
     return Undisturbed(list(outcomes(folder)), (first, time.monotonic() - begin))
 
 
+def stored(folder: Path) -> list[Result]:
+    """The results there are: none where the kill came before the first."""
+    store = Store(folder / "results")
+    return [store.read(path) for path in store.paths()]
+
+
 def outcomes(folder: Path) -> Iterator[tuple[object, ...]]:
-    yield from sorted((outcome(result) for result in Store(folder / "results").load()), key=repr)
+    yield from sorted(map(outcome, stored(folder)), key=repr)
 
 
 def moment(undisturbed: Undisturbed, kill: int) -> float:
@@ -83,7 +89,7 @@ def moment(undisturbed: Undisturbed, kill: int) -> float:
 def completes(toy_folder: Path, folder: Path, undisturbed: Undisturbed) -> None:
     """Every result on disk stays as it is, and the same command makes the grid whole."""
     kept = {path: path.read_bytes() for path in Store(folder / "results").paths()}
-    finished = [result for result in Store(folder / "results").load() if result.status == "ok"]
+    finished = [result for result in stored(folder) if result.status == "ok"]
     assert all(outcome(result) in undisturbed.outcomes for result in finished)
     assert ended(start(toy_folder, folder), folder) == 0
     assert list(outcomes(folder)) == undisturbed.outcomes
@@ -110,7 +116,7 @@ def test_a_killed_worker_costs_its_own_cell_only(
         os.kill(worker, signal.SIGKILL)
     # 3: a cell failed. 0: the worker had handed its result over, or the run was over, by then.
     assert ended(process, tmp_path) in (0, 3)
-    statuses = [result.status for result in Store(tmp_path / "results").load()]
+    statuses = [result.status for result in stored(tmp_path)]
     assert statuses.count("ok") >= 2
     assert len(statuses) == 3
     completes(toy_folder, tmp_path, undisturbed)
