@@ -12,10 +12,10 @@ run: $(STAMP)  ## every task under every core method, then the report
 	$(BIN)/python -m harness run --tasks all $(if $(BUDGET),--budget $(BUDGET))
 
 test: $(STAMP)  ## the whole test suite
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 test-faults: $(STAMP)  ## kills at random moments, all of them (about 10 minutes)
-	$(BIN)/python -m pytest -m faults
+	$(BIN)/python -m pytest -m faults --numprocesses auto
 
 check: $(STAMP)  ## style and types
 	$(BIN)/ruff format --check .

@@ -62,6 +62,9 @@ def run(
     chat_template: Annotated[
         bool, typer.Option("--chat-template", help="Put prompts into the model's own chat template.")
     ] = False,
+    engine: Annotated[
+        str, typer.Option(help="'fast', or 'plain': the same by the shortest code, many times slower.")
+    ] = "fast",
     trust_pickle: Annotated[
         bool, typer.Option("--trust-pickle", help="Load pytorch_model.bin where a model has no safetensors.")
     ] = False,
@@ -77,11 +80,13 @@ def run(
     from harness import display
     from harness.environment import DEVICES
     from harness.executor import Executor
+    from harness.job import ENGINES
     from harness.run import Settings, build, execute
     from harness.vetting import PICKLE, REMOTE_CODE
 
     _one_of("--device", device, DEVICES)
     _one_of("--data", data, ("embedded", "hub"))
+    _one_of("--engine", engine, ENGINES)
     trust = {PICKLE: trust_pickle, REMOTE_CODE: trust_remote_code}
     settings = Settings(
         tasks=tasks,
@@ -94,6 +99,7 @@ def run(
         device=device,
         hub=data == "hub",
         chat=chat_template,
+        engine=engine,
         trust=tuple(name for name, given in trust.items() if given),
     )
     executor = Executor()

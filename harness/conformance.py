@@ -16,6 +16,8 @@ from harness.method import Method
 from harness.task import METRICS, Example, Splits, Task, task_hash
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from harness.data import Encoded, Encoder
     from harness.model import ModelSource
 
@@ -239,16 +241,20 @@ def _trained_checks(method: Method, folder: Path) -> Iterator[Check]:
     )
 
 
-def _train_toy(method: Method, model: object, source: ModelSource) -> tuple[list[float], str | None]:
+def _train_toy(method: Method, model: PreTrainedModel, source: ModelSource) -> tuple[list[float], str | None]:
     """A few steps on one sentence; the losses, and why the run is degenerate if it is."""
     from harness.data import Encoder, batches
+    from harness.engine import engine
     from harness.train import train
 
+    fast = engine("fast")
     encoder: Encoder = Encoder(source.tokenizer(), 128)
     pairs: list[Encoded] = [encoder.pair(f"Count to {n}:", "one two three") for n in range(32)]
     trained = train(
         model,
+        fast.optimizer(model, source.precision),
         batches(pairs, batch_size=4, epochs=1, seed=0, pad=encoder.end),
+        loss_of=fast.loss,
         learning_rate=min(method.learning_rates),  # defaults are tuned to real models
         device="cpu",
         after_step=method.after_step,

@@ -192,6 +192,19 @@ def batches(encoded: Sequence[Encoded], *, batch_size: int, epochs: int, seed: i
     return result
 
 
+def head_of(batch: Batch, rows: int) -> Batch:
+    """The first `rows` sequences of a batch, at its width."""
+    own = batch.rows < rows
+    return Batch(
+        ids=batch.ids[:rows],
+        mask=batch.mask[:rows],
+        rows=batch.rows[own],
+        columns=batch.columns[own],
+        targets=batch.targets[own],
+        tokens=int(batch.mask[:rows].sum()),
+    )
+
+
 def _batch(sequences: Sequence[Encoded], pad: int) -> Batch:
     width = max(len(sequence.ids) for sequence in sequences)
     width += -width % WIDTH_MULTIPLE

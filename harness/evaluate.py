@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
@@ -47,8 +47,26 @@ class Answer:
     truncated: bool
 
 
+class Answers(Protocol):
+    """What a cell asks of an evaluator.
+
+    Attributes:
+        tokens: Tokens run through the model so far, for the FLOP count.
+    """
+
+    tokens: int
+
+    def choose(self, prompts: Sequence[Prompt], joined: Sequence[str], labels: Sequence[str]) -> list[Answer]:
+        """For each prompt the label with the highest log-likelihood, summed over all its tokens."""
+
+    def generate(
+        self, prompts: Sequence[Prompt], max_new_tokens: int, *, stop: str | None = None
+    ) -> list[Answer]:
+        """Greedy continuation of each prompt up to the end token, `stop` or `max_new_tokens`."""
+
+
 class Evaluator:
-    """Answers prompts with one model.
+    """Answers prompts with one model, in batches.
 
     Attributes:
         tokens: Tokens run through the model so far, for the FLOP count.

@@ -12,6 +12,9 @@ from harness.model import ModelSource
 from harness.plan import TaskSize
 from harness.task import Splits
 
+ENGINES = ("fast", "plain")
+"""What `harness.engine` has, named where torch is not imported."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prepared:
@@ -35,6 +38,7 @@ class Job:
     seed: int
     hub: bool
     chat: bool
+    engine: str
     splits: Splits
     baselines: dict[str, float]
     budget: Budget

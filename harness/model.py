@@ -51,8 +51,8 @@ class ModelSource:
         trust = {"trust": list(self.trust)} if self.trust else {}
         return {"source": self.source, "sha256": self.sha256, **trust}
 
-    def load(self, **options: Any) -> PreTrainedModel:
-        """A fresh copy of the model on `device`, in `precision`, in eval mode.
+    def load(self, *, precision: str | None = None, **options: Any) -> PreTrainedModel:
+        """A fresh copy of the model on `device`, in eval mode, in its own precision unless another is named.
 
         `options` go to transformers' `from_pretrained`, for methods that quantise.
 
@@ -66,7 +66,7 @@ class ModelSource:
             self._check_size()
             model, loaded = AutoModelForCausalLM.from_pretrained(
                 self.path,
-                dtype=getattr(torch, self.precision),
+                dtype=getattr(torch, precision or self.precision),
                 device_map={"": self.device},
                 use_safetensors=PICKLE not in self.trust,
                 weights_only=True,

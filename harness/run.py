@@ -42,6 +42,7 @@ class Settings:
     device: str
     hub: bool
     chat: bool
+    engine: str = "fast"
     trust: tuple[str, ...] = ()
 
 
@@ -59,6 +60,7 @@ class Grid:
     reports: Path
     hub: bool
     chat_template: str | None
+    engine: str
 
 
 class Listener:
@@ -128,6 +130,7 @@ def build(settings: Settings, executor: Executor, listener: Listener) -> Grid:
         or Path("reports") / (settings.results.name if settings.results else run_name),
         hub=settings.hub,
         chat_template=template,
+        engine=settings.engine,
     )
 
 
@@ -191,6 +194,7 @@ def run_one(grid: Grid, cell: Cell, executor: Executor, listener: Listener) -> R
             seed=cell.seed,
             hub=grid.hub,
             chat=grid.chat_template is not None,
+            engine=grid.engine,
             splits=grid.tasks[cell.task].splits,
             baselines=grid.tasks[cell.task].baselines,
             budget=grid.budget,
@@ -241,6 +245,7 @@ def identify(grid: Grid, cell: Cell) -> dict[str, Any]:
         "learning_rates": list(method.learning_rates),
         "shots": method.shots,
         "recipe": RECIPE.to_dict(),
+        "engine": grid.engine,
         "seed": cell.seed,
         # How many seeds a grid has does not touch a cell: seeds can be added to a finished run.
         "budget": {name: value for name, value in grid.budget.to_dict().items() if name != "seeds"},

@@ -3,7 +3,7 @@
 Whatever is trained is kept in float32 and computed in the model's own precision: the optimizer
 holds float32 copies of the trained tensors and writes them back after each step. Against autocast
 over float32 weights this saves the casts of every step and gives all methods the same activations.
-Loss is the mean cross-entropy over target tokens; logits exist at those positions only.
+Loss is the mean cross-entropy over target tokens; how it and the update are computed is the engine's.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
@@ -40,47 +40,14 @@ class Trained:
     degenerate: str | None
 
 
-class Float32AdamW:
-    """AdamW over float32 copies of the given parameters; float32 parameters are their own copy."""
-
-    def __init__(self, parameters: Sequence[torch.nn.Parameter]) -> None:
-        self.parameters = list(parameters)
-        self.masters = [
-            p if p.dtype == torch.float32 else torch.nn.Parameter(p.detach().float()) for p in self.parameters
-        ]
-        self.optimizer = torch.optim.AdamW(
-            self.masters,
-            lr=0.0,
-            betas=RECIPE.betas,
-            eps=RECIPE.eps,
-            weight_decay=RECIPE.weight_decay,
-            fused=True,
-        )
+class Optimizer(Protocol):
+    """What the loop asks of an optimizer; it is made with the model whose parameters it trains."""
 
     def step(self, learning_rate: float) -> float:
-        """One clipped update from the parameters' gradients; returns their L2 norm before clipping.
+        """One clipped update; returns the gradients' L2 norm before clipping. They stay for now."""
 
-        Nothing is updated where that norm is zero or not finite.
-        """
-        for parameter, master in zip(self.parameters, self.masters, strict=True):
-            if parameter is not master and parameter.grad is not None:
-                if master.grad is None:
-                    master.grad = torch.empty_like(master)
-                master.grad.copy_(parameter.grad)
-                parameter.grad = None
-        norm = float(torch.nn.utils.clip_grad_norm_(self.masters, RECIPE.clip_norm))
-        if math.isfinite(norm) and norm > 0:
-            for group in self.optimizer.param_groups:
-                group["lr"] = learning_rate
-            self.optimizer.step()
-            with torch.no_grad():
-                pairs = [(p, m) for p, m in zip(self.parameters, self.masters, strict=True) if p is not m]
-                if pairs:
-                    torch._foreach_copy_([p for p, _ in pairs], [m for _, m in pairs])
-        for parameter, master in zip(self.parameters, self.masters, strict=True):
-            if parameter is master:
-                master.grad = None
-        return norm
+    def finish_step(self) -> None:
+        """Take over what was written into parameters since `step`, and free the gradients."""
 
 
 @contextlib.contextmanager
@@ -122,29 +89,31 @@ def rate_at(step: int, steps: int, peak: float) -> float:
 
 def train(
     model: PreTrainedModel,
+    optimizer: Optimizer,
     batches: Sequence[Batch],
     *,
+    loss_of: Callable[[PreTrainedModel, Batch], torch.Tensor],
     learning_rate: float,
     device: str,
     after_step: Callable[[PreTrainedModel, int], None],
     progress: Callable[[int, int], None],
 ) -> Trained:
-    """Train the parameters that require gradients on `batches`, one optimizer step each.
+    """Train what `optimizer` holds on `batches`, one step each.
 
     Stops at the first loss or gradient that is not finite.
     """
     model.train()
-    optimizer = Float32AdamW([p for p in model.parameters() if p.requires_grad])
     curve: list[Point] = []
     tokens, degenerate = 0, None
     start = time.perf_counter()
     for step, cpu_batch in enumerate(batches, 1):
         batch = cpu_batch.to(device)
         rate = rate_at(step, len(batches), learning_rate)
-        loss = target_loss(model, batch)
+        loss = loss_of(model, batch)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = optimizer.step(rate)
         after_step(model, step)
+        optimizer.finish_step()
         tokens += batch.tokens
         value = loss.item()
         curve.append(

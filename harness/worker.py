@@ -14,8 +14,9 @@ import transformers  # noqa: F401 -- so that forked cells find it loaded
 
 from harness import environment, metrics, registry, sandbox, stats
 from harness.data import Batch, Encoder, batches, draw, solved
+from harness.engine import engine, release
 from harness.errors import PluginError, UsageError
-from harness.evaluate import Answer, Evaluator, encode_prompts
+from harness.evaluate import Answer, Answers, encode_prompts
 from harness.flops import forward_formula, train_step_flops
 from harness.job import Job
 from harness.method import Method
@@ -24,7 +25,7 @@ from harness.prepare import Send, prepare, score
 from harness.profiler import Profiler, keep_freed_memory
 from harness.result import Item, Metric, Result, Store, Training, Trial
 from harness.task import Example, Task, task_hash
-from harness.train import Trained, train
+from harness.train import Optimizer, Trained, train
 
 if torch.version.cuda is None:
     # It takes 1.4 s with all it imports. Where there may be a GPU each cell imports it for itself: what
@@ -79,6 +80,7 @@ class _Cell:
                 f"task {self.task.name!r} changed while the run went on; run the same command again"
             )
         self.method: Method = registry.method(job.method)
+        self.engine = engine(job.engine)
         self.profiler = Profiler(self.device)
         self.train_examples = draw(job.splits.train, self.budget.train_examples, job.seed)
 
@@ -100,7 +102,11 @@ class _Cell:
             family=self.task.family,
             parameters=count_parameters(self.model),
             baselines=job.baselines,
-            environment={**job.environment.to_dict(), "sandbox": sandbox.describe()},
+            environment={
+                **job.environment.to_dict(),
+                "sandbox": sandbox.describe(),
+                "engine": {"name": self.engine.name},
+            },
         )
         if self.method.learning_rates:
             base = self._trained(base)
@@ -122,27 +128,37 @@ class _Cell:
 
     def _trained(self, base: Result) -> Result:
         """Count a step, choose a rate where the budget has trials, and train."""
+        optimizer = self._optimizer(self.model)
         with self._phase("flops"):
             flops = train_step_flops(self.model, self.typical.to(self.device))
         scale = sum(batch.ids.numel() for batch in self.batches) / self.typical.ids.numel()
+        self.work = flops.counted * scale
         rate, trials = self.method.learning_rates[0], list[Trial]()
         if self.budget.trials > 1:
-            del self.model  # the trials need its room
+            del self.model, optimizer  # the trials need their room
             with self._phase("tune"):
                 trials = self._tune()
                 rate = max(trials, key=lambda trial: trial.score).learning_rate
                 self.model = self._fresh_model()
+                optimizer = self._optimizer(self.model)
+        with self._phase("compile"):
+            compiled = self.engine.compile(self.model, self.batches, self.work)
         with self._phase("train"):
-            trained = self._train(self.model, rate, "train")
+            trained = self._train(self.model, optimizer, rate, "train")
+        release(self.model)
         return replace(
             base,
+            environment={
+                **base.environment,
+                "engine": {"name": self.engine.name, **compiled.to_dict()},
+            },
             status="degenerate" if trained.degenerate else "ok",
             reason=trained.degenerate,
             curve=trained.curve,
             adapter_bytes=trainable_bytes(self.model),
             train=self._training(trained, rate, trials),
             flops={
-                "train": flops.counted * scale,
+                "train": self.work,
                 "train_formula": flops.formula * scale,
                 "evaluate": None,
             },
@@ -167,6 +183,9 @@ class _Cell:
         torch.manual_seed(self.job.seed)
         model = self._model(self.method.load(self.job.source), "load")
         return self._model(self.method.adapt(model, self.budget), "adapt")
+
+    def _optimizer(self, model: PreTrainedModel) -> Optimizer:
+        return self.engine.optimizer(model, self.job.source.precision)
 
     def _model(self, model: PreTrainedModel, call: str) -> PreTrainedModel:
         if isinstance(model, torch.nn.Module):
@@ -194,11 +213,13 @@ class _Cell:
             middle = sorted(encoded, key=lambda sequence: len(sequence.ids))[len(encoded) // 2]
             (self.typical,) = batches([middle], batch_size=1, epochs=1, seed=seed, pad=pad)
 
-    def _train(self, model: PreTrainedModel, rate: float, label: str) -> Trained:
+    def _train(self, model: PreTrainedModel, optimizer: Optimizer, rate: float, label: str) -> Trained:
         torch.manual_seed(self.job.seed)
         return train(
             model,
+            optimizer,
             self.batches,
+            loss_of=self.engine.loss,
             learning_rate=rate,
             device=self.device,
             after_step=self.method.after_step,
@@ -223,7 +244,10 @@ class _Cell:
         for number, rate in enumerate(rates, 1):
             start = time.perf_counter()
             model = self._fresh_model()
-            trained = self._train(model, rate, f"tune {number}/{len(rates)}")
+            optimizer = self._optimizer(model)
+            self.engine.compile(model, self.batches, self.work)
+            trained = self._train(model, optimizer, rate, f"tune {number}/{len(rates)}")
+            release(model)
             score = 0.0
             if trained.degenerate is None:
                 evaluator = self._evaluator(model, f"tune {number}/{len(rates)}")
@@ -231,18 +255,18 @@ class _Cell:
                 items = self._score(self.dev_examples, answers)
                 score = sum(item.score for item in items) / len(items)
             trials.append(Trial(learning_rate=rate, score=score, seconds=time.perf_counter() - start))
-            del model
+            del model, optimizer
         return trials
 
-    def _evaluator(self, model: PreTrainedModel, label: str) -> Evaluator:
-        return Evaluator(
+    def _evaluator(self, model: PreTrainedModel, label: str) -> Answers:
+        return self.engine.evaluator(
             model,
             self.encoder,
             device=self.device,
             progress=lambda done, total: self.send((label, done, total)),
         )
 
-    def _answers(self, evaluator: Evaluator, examples: Sequence[Example]) -> list[Answer]:
+    def _answers(self, evaluator: Answers, examples: Sequence[Example]) -> list[Answer]:
         texts = [self.task.prompt(example) for example in examples]
         prompts = encode_prompts(self.encoder, texts, self.shots)
         if self.task.labels is None:

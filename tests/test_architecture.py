@@ -62,7 +62,9 @@ def test_methods_do_not_know_tasks_or_the_loop(path: Path) -> None:
         assert not module.startswith(("tasks", "harness.task", "harness.train", "harness.worker")), module
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "data", "flops", "profiler"])
+@pytest.mark.parametrize(
+    "name", ["train", "evaluate", "data", "flops", "profiler", "engine", "plain", "optimizer"]
+)
 def test_the_engine_names_no_plugin(name: str) -> None:
     from harness import registry
 
@@ -91,6 +93,6 @@ def test_light_modules_stay_light(module: str, absent: set[str]) -> None:
 def test_only_the_worker_joins_the_engine() -> None:
     engine = {"harness.train", "harness.evaluate", "harness.profiler", "harness.metrics"}
     for path in HARNESS:
-        if path.name in {"worker.py", "evaluate.py", "flops.py", "conformance.py"}:
+        if path.name in {"worker.py", "engine.py", "plain.py", "evaluate.py", "flops.py", "conformance.py"}:
             continue
         assert not engine & imports(path, lazy=True), path

@@ -18,6 +18,8 @@ from tests.test_run import ROOT, command, workers
 
 KILLS = [pytest.param(n, marks=[pytest.mark.faults] if n >= 2 else []) for n in range(20)]
 
+LEAVE_SECONDS = 100
+
 
 @dataclass(frozen=True)
 class Undisturbed:
@@ -115,10 +117,16 @@ def test_a_killed_worker_costs_its_own_cell_only(
     if worker is not None:
         os.kill(worker, signal.SIGKILL)
     # 3: a cell failed. 0: the worker had handed its result over, or the run was over, by then.
-    assert ended(process, tmp_path) in (0, 3)
+    # 2: it was one that looked at the machine or loaded the task, and no cell had begun.
+    code = ended(process, tmp_path)
     statuses = [result.status for result in stored(tmp_path)]
-    assert statuses.count("ok") >= 2
-    assert len(statuses) == 3
+    if code == 2:
+        assert statuses == []
+        assert "the worker was ended by SIGKILL" in (tmp_path / "log").read_text()
+    else:
+        assert code in (0, 3)
+        assert statuses.count("ok") >= 2
+        assert len(statuses) == 3
     completes(toy_folder, tmp_path, undisturbed)
 
 
@@ -134,6 +142,7 @@ def test_a_killed_run_loses_nothing_finished_and_leaves_no_process(
         family = []
     process.kill()
     process.wait()
-    _, alive = psutil.wait_procs(family, timeout=20)
+    # A fork server that is still importing sees that it is alone only when it has done so.
+    _, alive = psutil.wait_procs(family, timeout=LEAVE_SECONDS)
     assert [child for child in alive if child.status() != psutil.STATUS_ZOMBIE] == []
     completes(toy_folder, tmp_path, undisturbed)

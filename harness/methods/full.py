@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.budget import Budget
 from harness.method import Method
+from harness.model import ModelSource
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -18,6 +19,10 @@ class Full(Method):
     description = "full fine-tuning, all weights"
     core = True
     learning_rates = (3e-4, 1e-4, 1e-3, 3e-5)
+
+    def load(self, source: ModelSource) -> PreTrainedModel:
+        """All weights with all their digits: small updates count from the first step."""
+        return source.load(precision="float32")
 
     def adapt(self, model: PreTrainedModel, budget: Budget) -> PreTrainedModel:
         """Mark every parameter trainable."""
