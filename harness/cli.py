@@ -1,6 +1,6 @@
 """Commands, argument checking and exit codes; no logic of its own.
 
-Exit codes: 0 all cells ok or skipped, 2 bad usage, 3 something failed, 130 interrupted.
+Exit codes: 0 all cells ok or skipped, 2 bad usage, 3 something failed, 130 interrupted; `check` has its own.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from harness import cli_gate
 from harness.errors import TuneoffError, UsageError
 from harness.text import terminal
 
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 out = Console(highlight=False, soft_wrap=True, emoji=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+cli_gate.register(app)
 
 SHORT = 20
 """Characters that a column may need without giving way to the others."""

@@ -102,7 +102,7 @@ def probe(device: str) -> Environment:
         matmul_flops=_matmul_flops(device, precision),
         versions=versions(),
         machine=hashlib.sha256(repr(traits).encode()).hexdigest()[:16],
-        commit=_commit(),
+        commit=commit(),
         platform=platform.platform(),
     )
 
@@ -133,16 +133,22 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _commit() -> str | None:
-    """Commit of the checkout this package runs from, with a plus sign if it was changed; None outside one."""
-    folder = Path(__file__).parent
+def commit(
+    folder: Path = Path(__file__).parents[1], parts: tuple[str, ...] = ("harness", "tasks")
+) -> str | None:
+    """Commit of a checkout, with a plus sign if it was changed; None outside one.
+
+    Args:
+        folder: Its root, by default that of the checkout this package runs from.
+        parts: What counts for the plus sign; all of it if empty.
+    """
     try:
         head = subprocess.run(
             ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True
         ).stdout.strip()
         changed = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no", "--", "harness", "tasks"],
-            cwd=folder.parent, capture_output=True, text=True, check=True,
+            ["git", "status", "--porcelain", "--untracked-files=no", "--", *parts],
+            cwd=folder, capture_output=True, text=True, check=True,
         ).stdout  # fmt: skip
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -1,0 +1,222 @@
+"""Accepted sets of results: one compact file with every item's score, and who accepted it, when and why.
+
+A baseline holds no outputs and no curves, so it is small enough to commit, and what it was accepted from
+can be deleted. Nothing but `accept` ever writes one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from getpass import getuser
+from pathlib import Path
+from typing import Any
+
+from harness import environment
+from harness.errors import ResultError, UsageError
+from harness.regression.outcome import Outcome, Side, read_results
+from harness.result import Store, write_atomic
+from harness.typed import build
+
+FILE = "baseline.json"
+VERSION = 1
+LONGEST_REASON = 500
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Accepted:
+    """Who accepted a baseline, and what it came from.
+
+    Attributes:
+        who: Name and address of git's configuration, else the account's name.
+        when: In UTC, as ISO 8601.
+        commit: Of the checkout that accepted it, with a plus sign if that was changed; None outside one.
+        versions: Of Python and the packages that matter, where it was accepted.
+        source: The results folder.
+    """
+
+    who: str
+    when: str
+    commit: str | None
+    versions: Mapping[str, str]
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Baseline:
+    """An accepted set of results. `items` are each task's item ids, in the order of the cells' scores."""
+
+    version: int
+    accepted: Accepted
+    items: Mapping[str, tuple[str, ...]]
+    cells: tuple[_Cell, ...]
+
+    def side(self, name: str) -> Side:
+        """The cells, to compare with.
+
+        Raises:
+            ResultError: A cell does not have one score an item.
+        """
+        outcomes = []
+        for cell in self.cells:
+            values = {name: value for name, value in asdict(cell).items() if name != "scores"}
+            items = self.items.get(cell.task, ())
+            if cell.scores and len(items) != len(cell.scores):
+                raise ResultError(
+                    f"task {cell.task!r:.80} has {len(items)} items, a cell {len(cell.scores)} scores"
+                )
+            scores = {
+                item: score for item, score in zip(items, cell.scores, strict=False) if score is not None
+            }
+            outcomes.append(Outcome(**values, scores=scores))
+        return Side(name=name, outcomes=tuple(outcomes))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Cell:
+    """An outcome whose scores are a list; None for items of the task that it does not have."""
+
+    status: str
+    reason: str | None
+    task: str
+    method: str
+    seed: int
+    identity: Mapping[str, Any]
+    metric: str | None
+    scores: tuple[float | None, ...]
+    trained: bool
+    costs: Mapping[str, float]
+    environment: Mapping[str, Any]
+
+
+def accept(results: Path, folder: Path, reason: str) -> Baseline:
+    """Make the results of a run the baseline in `folder`, in place of the one there.
+
+    Raises:
+        UsageError: There is no reason, or a cell failed: what did not work is nothing to measure by.
+        ResultError: The results cannot be read, or the file cannot be written.
+    """
+    reason = " ".join(reason.split())
+    if not reason or len(reason) > LONGEST_REASON:
+        raise UsageError(f"--reason must say why, in 1 to {LONGEST_REASON} characters")
+    side = read_results(results)
+    bad = [one for one in side.outcomes if not one.measured and one.status != "skipped"]
+    if bad:
+        raise UsageError(
+            f"{len(bad)} of {len(side.outcomes)} cells did not end ok, such as {bad[0].task}/{bad[0].method} "
+            f"seed {bad[0].seed}: {bad[0].status}; a baseline needs all of them"
+        )
+    accepted = Accepted(
+        who=_who(),
+        when=now(),
+        commit=environment.commit(Path.cwd(), ()),
+        versions=environment.versions(),
+        source=results.as_posix(),
+        reason=reason,
+    )
+    baseline = _baseline(side.outcomes, accepted)
+    write_atomic(folder / FILE, _text(baseline))
+    return baseline
+
+
+def read(folder: Path) -> Baseline:
+    """The baseline in a folder.
+
+    Raises:
+        ResultError: There is none, it was edited or damaged, or a newer Tuneoff wrote it.
+    """
+    path = folder / FILE
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(body, dict) or not isinstance(body.get("version"), int):
+            raise ValueError("not a baseline: version is missing")
+        if body["version"] != VERSION:
+            raise ValueError(f"version {body['version']!r:.40} is not {VERSION}; this Tuneoff cannot read it")
+        if body.pop("checksum", None) != _checksum(body):
+            raise ValueError("the checksum does not match: the file was edited or damaged")
+        baseline = build(Baseline, body)
+        baseline.side("")
+    except FileNotFoundError as error:
+        raise ResultError(
+            f"neither a baseline nor results in {folder}; `python -m harness baseline accept RESULTS --reason WHY` makes a baseline"
+        ) from error
+    except OSError as error:
+        raise ResultError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError, ResultError) as error:
+        raise ResultError(
+            f"{path}: {error}. Take it from version control again, or accept another."
+        ) from error
+    return baseline
+
+
+def read_side(folder: Path, *, forgiving: bool = False) -> Side:
+    """Either side of a check: the baseline in a folder, or a run's results if it holds none.
+
+    Raises:
+        ResultError: Neither can be read.
+    """
+    if (folder / FILE).exists() or not any(Store(folder).paths()):
+        return read(folder).side(str(folder))
+    return read_results(folder, forgiving=forgiving)
+
+
+def now() -> str:
+    """This second, in UTC."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _baseline(outcomes: Sequence[Outcome], accepted: Accepted) -> Baseline:
+    items: dict[str, dict[str, None]] = {}
+    for one in outcomes:
+        items.setdefault(one.task, {}).update(dict.fromkeys(one.scores))
+    return Baseline(
+        version=VERSION,
+        accepted=accepted,
+        items={task: tuple(ids) for task, ids in items.items() if ids},
+        cells=tuple(
+            _Cell(
+                **{**asdict(one), "scores": tuple(_short(one.scores.get(item)) for item in items[one.task])}
+            )
+            for one in outcomes
+        ),
+    )
+
+
+def _short(score: float | None) -> float | None:
+    """The same number; zeros and ones take one character."""
+    return int(score) if score in (0, 1) else score
+
+
+def _text(baseline: Baseline) -> str:
+    """A cell a line, so that a change of one cell is a change of one line."""
+    body = json.loads(json.dumps(asdict(baseline), allow_nan=False))
+    cells = ",\n".join(_compact(cell) for cell in body["cells"])
+    head = _compact({name: value for name, value in body.items() if name != "cells"})
+    return f'{head[:-1]},\n"cells":[\n{cells}\n],\n"checksum":"{_checksum(body)}"}}\n'
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _checksum(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _who() -> str:
+    found = []
+    for field in ("user.name", "user.email"):
+        try:
+            done = subprocess.run(["git", "config", field], capture_output=True, text=True, check=False)
+        except OSError:
+            break
+        if done.stdout.strip():
+            found.append(done.stdout.strip())
+    name = " ".join([*found[:1], *(f"<{address}>" for address in found[1:])])
+    return name or os.environ.get("USER") or getuser()

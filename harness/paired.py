@@ -1,0 +1,305 @@
+"""Paired tests of two sets of runs on the same items, with seeds as a second level.
+
+Two things make a mean score move when nothing changed. Items: each run gets some right that the other
+gets wrong. And seeds: a seed draws the training examples, their order and the initial adapter, which moves
+all items of a run together, however many there are. A test over items alone takes the second for a
+real change; here both are in the standard error:
+
+    variance of a difference = S2 / n + c * V
+
+where S2 is the variance over the n items of the difference of their means over seeds (each item is one
+cluster of its seeds), V the variance of one side's mean between seeds beyond what items explain, and c is
+1/k + 1/l for k and l seeds. Where both sides ran the same seeds, V is taken from the differences seed by
+seed (half their variance), so that luck which both sides share drops out.
+
+Few seeds say little about V, so it is pooled over the units of a grid, and each unit's own figure is drawn
+towards the pool as in a moderated t test (Smyth, "Linear models and empirical Bayes methods", 2004). Tests
+are t tests with Satterthwaite's degrees of freedom (Satterthwaite, "An approximate distribution of
+estimates of variance components", 1946).
+
+All scores are from 0 to 1; differences are candidate minus baseline.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import norm, t
+
+from harness.stats import Run, mcnemar
+
+Floats = npt.NDArray[np.float64]
+Seeded = Mapping[int, Run]
+"""The runs of one unit by seed."""
+
+ASSUMED_SEED_DEVIATION = 0.03
+"""Standard deviation of a unit's mean score between seeds where nothing at all was measured."""
+FEWEST = 6
+"""Degrees of freedom below which the pool is filled up with what is assumed."""
+PRIOR = 6
+"""Degrees of freedom that the pool counts for in one unit's own variance between seeds."""
+PSEUDO = 2
+"""Items with differences +0.7 and -0.7 added to each unit, as Agresti and Min add half a pair to each cell
+(Statistics in Medicine 24, 2005): scores that never differ do not look certain."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Effect:
+    """The difference between two sets of runs in one unit, usually a cell of a grid.
+
+    Attributes:
+        value: Mean of the candidate minus mean of the baseline, over items and seeds.
+        baseline: Mean of the baseline.
+        items: Items that all runs share.
+        seeds: Seeds of the side that has fewer.
+        paired: Whether both sides ran the same seeds.
+        item_variance: S2 / n: variance of `value` over draws of the items.
+        scale: c: how the variance between seeds enters that of `value`.
+        noise: The items' part in the variance of a seed's mean: what is left where V is 0.
+        between: Estimate of V from this unit alone; may be negative, as unbiased estimates are.
+        degrees: Seeds behind `between`, less the means estimated; 0 where it says nothing.
+        identical: Every item has the same score on both sides, seed by seed.
+        discordant: Items that rose and fell where each side has one run of zeros and ones, else None.
+    """
+
+    value: float
+    baseline: float
+    items: int
+    seeds: int
+    paired: bool
+    item_variance: float
+    scale: float
+    noise: float
+    between: float
+    degrees: int
+    identical: bool
+    discordant: tuple[int, int] | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spread:
+    """A variance between seeds with the degrees of freedom it is known by; `measured` of them from runs."""
+
+    variance: float
+    degrees: float
+    measured: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Difference:
+    """A tested difference: its estimate, standard error and degrees of freedom.
+
+    `item_share` is the part of the variance that more items would shrink.
+    """
+
+    value: float
+    baseline: float
+    error: float
+    degrees: float
+    item_share: float
+    identical: bool = False
+    discordant: tuple[int, int] | None = None
+
+    @property
+    def p_drop(self) -> float:
+        """One-sided p value of "the candidate is no worse": McNemar's exact test where there is one."""
+        return self._p(-1)
+
+    @property
+    def p_rise(self) -> float:
+        """One-sided p value of "the candidate is no better"."""
+        return self._p(1)
+
+    def lower(self, level: float) -> float:
+        """The one-sided lower confidence bound: below it with a chance of `level`."""
+        return self.value - self._quantile(1 - level) * self.error
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """The two-sided confidence interval that misses with a chance of `level`."""
+        half = self._quantile(1 - level / 2) * self.error
+        return self.value - half, self.value + half
+
+    def detectable(self, level: float, power: float) -> float:
+        """The smallest true drop that a test at `level` calls with a chance of `power`."""
+        return (self._quantile(1 - level) + self._quantile(power)) * self.error
+
+    def _p(self, direction: int) -> float:
+        if self.identical:
+            return 1.0
+        if self.discordant is not None:
+            return mcnemar(*(self.discordant if direction > 0 else self.discordant[::-1]))
+        return float(t.sf(direction * self.value / self.error, self.degrees))
+
+    def _quantile(self, share: float) -> float:
+        return float(t.ppf(share, self.degrees))
+
+
+def effect(baseline: Seeded, candidate: Seeded, *, seeded: bool) -> Effect:
+    """Compare the runs of one unit on the items that all of them share.
+
+    Args:
+        baseline: Runs by seed; seeds that both sides ran are paired if they are the same ones.
+        candidate: Likewise.
+        seeded: Whether a seed can change anything here. Where it cannot, equal runs count as one.
+
+    Raises:
+        ValueError: They share no item, or a score is not from 0 to 1.
+    """
+    old, new, paired = _aligned(baseline, candidate)
+    identical = paired and np.array_equal(old, new)
+    if not seeded and all(np.array_equal(rows, rows[:1].repeat(len(rows), 0)) for rows in (old, new)):
+        old, new = old[:1], new[:1]
+        identical = np.array_equal(old, new)
+    else:
+        seeded = True
+    change = new.mean(axis=0) - old.mean(axis=0)
+    items = len(change)
+    centred = change - change.mean()
+    item_variance = float((centred @ centred + PSEUDO / 2) / (items - 1 + PSEUDO) / items)
+    single = len(old) == len(new) == 1 and bool(np.isin((old, new), (0, 1)).all())
+    between, noise, degrees = _between([(new - old) / math.sqrt(2)] if paired else [old, new])
+    return Effect(
+        value=float(change.mean()),
+        baseline=float(old.mean()),
+        items=items,
+        seeds=min(len(old), len(new)),
+        paired=paired,
+        item_variance=item_variance,
+        scale=1 / len(new) + 1 / len(old) if seeded else 0.0,
+        noise=noise,
+        between=between,
+        degrees=degrees if seeded else 0,
+        identical=identical,
+        discordant=(int((change > 0).sum()), int((change < 0).sum())) if single and not seeded else None,
+    )
+
+
+def pool(effects: Sequence[Effect], prior: float = ASSUMED_SEED_DEVIATION**2) -> Spread:
+    """The variance between seeds, pooled over units that changed and of which two seeds or more ran.
+
+    Args:
+        effects: All units of the grid.
+        prior: V where it was not measured: taken for the degrees of freedom that the units lack to `FEWEST`.
+    """
+    known = [one for one in effects if one.degrees and not one.identical]
+    measured = sum(one.degrees for one in known)
+    total = math.fsum(one.degrees * one.between for one in known)
+    missing = max(0, FEWEST - measured)
+    variance = max(0.0, (total + missing * prior) / (measured + missing))
+    return Spread(variance=variance, degrees=measured + missing, measured=measured)
+
+
+def combine(effects: Sequence[Effect], spread: Spread) -> Difference:
+    """The mean of the units' differences, tested. Units must not share their seeds' luck: other tasks.
+
+    Args:
+        effects: One or more units.
+        spread: The pool that they belong to.
+
+    Raises:
+        ValueError: There is no unit.
+    """
+    if not effects:
+        raise ValueError("a difference needs at least one unit")
+    count = len(effects)
+    moving = [one for one in effects if not one.identical]
+    over_items = [one.item_variance / count**2 for one in moving]
+    over_seeds = [one.scale * _moderated(one, spread) / count**2 for one in moving]
+    variance = math.fsum(over_items) + math.fsum(over_seeds)
+    # What seeds' means say of their variance covers items' noise too, and is known by few of them.
+    covered = [min(one.item_variance, one.scale * one.noise) / count**2 for one in moving]
+    means = [noise + seeds for noise, seeds in zip(covered, over_seeds, strict=True)]
+    rest = math.fsum(over_items) - math.fsum(covered)
+    known_by = [min(spread.degrees, PRIOR + one.degrees) for one in moving]
+    seeds_by = min(_satterthwaite(means, known_by), max([spread.degrees, *known_by]))
+    items_by = _satterthwaite(over_items, [one.items - 1 + PSEUDO for one in moving])
+    return Difference(
+        value=math.fsum(one.value for one in effects) / count,
+        baseline=math.fsum(one.baseline for one in effects) / count,
+        error=math.sqrt(variance),
+        degrees=_satterthwaite([rest, math.fsum(means)], [items_by, seeds_by]),
+        item_share=math.fsum(over_items) / variance if variance else 1.0,
+        identical=not moving,
+        discordant=effects[0].discordant if count == 1 else None,
+    )
+
+
+def settled_by(difference: Difference, margin: float, level: float, power: float) -> tuple[float, float]:
+    """How many times the items, or the seeds, would show with `power` that nothing changed, if so.
+
+    Returns:
+        A factor on the items (infinite where seeds alone are too few) and one on the seeds.
+    """
+    wanted = (margin / float(norm.ppf(1 - level) + norm.ppf(power))) ** 2
+    over_items = difference.item_share * difference.error**2
+    over_seeds = difference.error**2 - over_items
+    items = over_items / (wanted - over_seeds) if over_seeds < wanted else math.inf
+    return max(1.0, items), max(1.0, difference.error**2 / wanted)
+
+
+def average(runs: Sequence[Seeded]) -> Seeded:
+    """One unit out of several that ran the same seeds and items, such as the methods of a task.
+
+    Scores are averaged item by item and seed by seed, over the seeds and items that all share.
+    """
+    seeds = set[int](runs[0]).intersection(*runs)
+    items = (
+        set[str].intersection(*(set(one[seed]) for one in runs for seed in seeds)) if seeds else set[str]()
+    )
+    return {
+        seed: {item: math.fsum(one[seed][item] for one in runs) / len(runs) for item in items}
+        for seed in seeds
+    }
+
+
+def _aligned(baseline: Seeded, candidate: Seeded) -> tuple[Floats, Floats, bool]:
+    """Two matrices, seeds by items, and whether their seeds are the same ones in the same rows."""
+    runs = [*baseline.values(), *candidate.values()]
+    if not baseline or not candidate or not (shared := set[str](runs[0]).intersection(*runs)):
+        raise ValueError("the runs have no item in common")
+    ids = sorted(shared)
+    old, new = (
+        np.array([[side[seed][item] for item in ids] for seed in sorted(side)], dtype=np.float64)
+        for side in (baseline, candidate)
+    )
+    if not all(((rows >= 0) & (rows <= 1)).all() for rows in (old, new)):
+        raise ValueError("item scores must be from 0 to 1")
+    return old, new, set(baseline) == set(candidate)
+
+
+def _between(sides: Sequence[Floats]) -> tuple[float, float, int]:
+    """Variance between seeds beyond items' noise, that noise, and the degrees of freedom of the former.
+
+    As in a two-way analysis of variance with one score a cell: the variance of the seeds' means
+    less the residual's part in it. Pooled over sides.
+    """
+    means, noise, degrees = 0.0, 0.0, 0
+    for rows in sides:
+        seeds, items = rows.shape
+        if seeds < 2:
+            continue
+        own = rows.mean(axis=1)
+        residual = rows - rows.mean(axis=0) - own[:, None] + rows.mean()
+        means += float(((own - own.mean()) ** 2).sum())
+        noise += float((residual**2).sum()) / max(1, items - 1) / items
+        degrees += seeds - 1
+    return ((means - noise) / degrees, noise / degrees, degrees) if degrees else (0.0, 0.0, 0)
+
+
+def _moderated(one: Effect, spread: Spread) -> float:
+    if not one.scale:
+        return 0.0
+    own = one.degrees * one.between
+    return max(0.0, (PRIOR * spread.variance + own) / (PRIOR + one.degrees))
+
+
+def _satterthwaite(parts: Sequence[float], degrees: Sequence[float]) -> float:
+    """Degrees of freedom of a sum of variances, each known by its own."""
+    total = math.fsum(parts)
+    if not total:
+        return 1.0
+    return total**2 / math.fsum(part**2 / by for part, by in zip(parts, degrees, strict=True) if part)
