@@ -144,7 +144,8 @@ def read(folder: Path) -> Baseline:
         baseline.side("")
     except FileNotFoundError as error:
         raise ResultError(
-            f"neither a baseline nor results in {folder}; `python -m harness baseline accept RESULTS --reason WHY` makes a baseline"
+            f"neither a baseline nor results in {folder}; "
+            "`python -m harness baseline accept RESULTS --reason WHY` makes a baseline"
         ) from error
     except OSError as error:
         raise ResultError(f"cannot read {path}: {error.strerror or error}") from error

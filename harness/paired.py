@@ -28,7 +28,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm, t
+from scipy.special import ndtri, stdtr, stdtrit
 
 from harness.stats import Run, mcnemar
 
@@ -132,10 +132,10 @@ class Difference:
             return 1.0
         if self.discordant is not None:
             return mcnemar(*(self.discordant if direction > 0 else self.discordant[::-1]))
-        return float(t.sf(direction * self.value / self.error, self.degrees))
+        return float(stdtr(self.degrees, -direction * self.value / self.error))
 
     def _quantile(self, share: float) -> float:
-        return float(t.ppf(share, self.degrees))
+        return float(stdtrit(self.degrees, share))
 
 
 def effect(baseline: Seeded, candidate: Seeded, *, seeded: bool) -> Effect:
@@ -208,7 +208,7 @@ def combine(effects: Sequence[Effect], spread: Spread) -> Difference:
     count = len(effects)
     moving = [one for one in effects if not one.identical]
     over_items = [one.item_variance / count**2 for one in moving]
-    over_seeds = [one.scale * _moderated(one, spread) / count**2 for one in moving]
+    over_seeds = [one.scale * moderated(one, spread) / count**2 for one in moving]
     variance = math.fsum(over_items) + math.fsum(over_seeds)
     # What seeds' means say of their variance covers items' noise too, and is known by few of them.
     covered = [min(one.item_variance, one.scale * one.noise) / count**2 for one in moving]
@@ -234,7 +234,7 @@ def settled_by(difference: Difference, margin: float, level: float, power: float
     Returns:
         A factor on the items (infinite where seeds alone are too few) and one on the seeds.
     """
-    wanted = (margin / float(norm.ppf(1 - level) + norm.ppf(power))) ** 2
+    wanted = (margin / float(ndtri(1 - level) + ndtri(power))) ** 2
     over_items = difference.item_share * difference.error**2
     over_seeds = difference.error**2 - over_items
     items = over_items / (wanted - over_seeds) if over_seeds < wanted else math.inf
@@ -246,12 +246,20 @@ def average(runs: Sequence[Seeded]) -> Seeded:
 
     Scores are averaged item by item and seed by seed, over the seeds and items that all share.
     """
-    seeds = set[int](runs[0]).intersection(*runs)
+    if len(runs) == 1:
+        return runs[0]
+    seeds = sorted(set[int](runs[0]).intersection(*runs))
     items = (
-        set[str].intersection(*(set(one[seed]) for one in runs for seed in seeds)) if seeds else set[str]()
+        sorted(set[str].intersection(*(set(one[seed]) for one in runs for seed in seeds))) if seeds else []
     )
     return {
-        seed: {item: math.fsum(one[seed][item] for one in runs) / len(runs) for item in items}
+        seed: dict(
+            zip(
+                items,
+                np.mean([[one[seed][item] for item in items] for one in runs], axis=0).tolist(),
+                strict=True,
+            )
+        )
         for seed in seeds
     }
 
@@ -290,7 +298,8 @@ def _between(sides: Sequence[Floats]) -> tuple[float, float, int]:
     return ((means - noise) / degrees, noise / degrees, degrees) if degrees else (0.0, 0.0, 0)
 
 
-def _moderated(one: Effect, spread: Spread) -> float:
+def moderated(one: Effect, spread: Spread) -> float:
+    """V of one unit: its own estimate, drawn towards the pool it belongs to."""
     if not one.scale:
         return 0.0
     own = one.degrees * one.between
