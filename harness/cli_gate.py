@@ -74,8 +74,8 @@ def check(
         raise UsageError(
             "name the results to check with --candidate DIR, or run both sides with --interleave"
         )
-    side = read_side(candidate, forgiving=True)
-    found = compare(read_side(baseline), side, margin=margin / 100, interleaved=interleave is not None)
+    before, side = read_side(baseline), read_side(candidate, forgiving=True)
+    found = compare(before, side, margin=margin / 100, interleaved=interleave is not None)
     _show(found, side, baseline, margin=margin, strict=strict, files=(markdown, json, junit))
     if history is not None:
         line = histories.entry(

@@ -82,12 +82,27 @@ def test_the_engine_names_no_plugin(name: str) -> None:
         ("harness.registry", {"torch", "transformers"}),
         ("harness.stats", {"torch", "transformers"}),
         ("harness.report", {"torch", "transformers"}),
+        ("harness.regression", {"torch", "transformers", "matplotlib", "pandas"}),
+        ("harness.regression.power", {"torch", "transformers", "matplotlib", "pandas"}),
+        ("harness.baseline", {"torch", "transformers", "matplotlib", "pandas"}),
     ],
 )
 def test_light_modules_stay_light(module: str, absent: set[str]) -> None:
     code = f"import sys, {module}; print(*{absent!r} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "harness/regression").glob("*.py")), ids=lambda path: path.name
+)
+def test_the_gate_works_on_results_alone(path: Path) -> None:
+    allowed = ("harness.errors", "harness.paired", "harness.regression", "harness.result", "harness.stats",
+               "harness.typed")  # fmt: skip
+    for module in imports(path, lazy=True):
+        top = module.split(".")[0]
+        assert top in {"harness", "numpy", *sys.stdlib_module_names}, module
+        assert top != "harness" or module == "harness" or module.startswith(allowed), module
 
 
 def test_only_the_worker_joins_the_engine() -> None:

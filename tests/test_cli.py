@@ -25,7 +25,7 @@ def harness(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[st
 def test_help_lists_the_commands() -> None:
     done = harness("--help")
     assert done.returncode == 0
-    for command in ("run", "list", "report", "validate", "doctor"):
+    for command in ("run", "list", "report", "validate", "doctor", "check", "baseline"):
         assert command in done.stdout
 
 
@@ -79,7 +79,7 @@ def test_lists_are_tables_and_json() -> None:
     methods = json.loads(harness("list", "methods", "--json").stdout)
     assert {method["name"] for method in methods if method["core"]} >= {"full", "lora-r16"}
     budgets = json.loads(harness("list", "budgets", "--json").stdout)
-    assert {budget["name"] for budget in budgets} == {"smoke", "quick", "sweep", "standard"}
+    assert {budget["name"] for budget in budgets} == {"smoke", "ci", "quick", "sweep", "standard"}
     assert "max_new_tokens" in harness("list", "budgets").stdout
 
 

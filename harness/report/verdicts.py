@@ -63,7 +63,7 @@ def to_markdown(check: Check, command: str) -> str:
         *(words.escaped(line) for line in _lines(check)),
         *_markdown(COLUMNS, [_quality(one) for one in _ordered(check)]),
         *_markdown(COST_COLUMNS, [_cost(one) for one in _costs(check)]),
-        f"To reproduce:\n\n    {printable(command)}",
+        f"To reproduce:\n\n    {command}",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -110,9 +110,10 @@ def to_junit(check: Check, *, strict: bool) -> str:
 
 
 def command(baseline: str, candidate: str, *, margin: float, strict: bool) -> str:
-    """The command line that compares the same two folders again."""
-    parts = ["python -m harness check", f"--baseline {shlex.quote(baseline)}"]
-    parts += [f"--candidate {shlex.quote(candidate)}", f"--margin {margin:g}"]
+    """The command line that compares the same two folders again, in one line whatever they are called."""
+    folders = [shlex.quote(printable(folder)[: words.LONGEST]) for folder in (baseline, candidate)]
+    parts = ["python -m harness check", f"--baseline {folders[0]}", f"--candidate {folders[1]}"]
+    parts += [f"--margin {margin:g}"]
     return " ".join([*parts, *["--strict"] * strict])
 
 
@@ -139,7 +140,7 @@ def _lines(check: Check) -> list[str]:
     told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in verdicts.WORST_FIRST if counts[verdict])
     seeds = {one.evidence.seeds for one in cells if one.evidence}
     lines = [
-        f"{check.candidate} against {check.baseline}: {_count(len(cells), 'cell')} ({told}), "
+        f"Compared {check.candidate} with {check.baseline}: {_count(len(cells), 'cell')} ({told}), "
         f"{_count(min(seeds, default=0), 'seed')}, margin {100 * check.margin:g} points."
     ]
     if seeds and any(not one.evidence.identical for one in cells if one.evidence):
