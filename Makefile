@@ -2,11 +2,14 @@
 
 PYTHON ?= python3
 BUDGET ?=
+QUALITY_TASKS ?= inflection,language_id
+QUALITY_METHODS ?= core
+CHECK ?=
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run test test-faults check setup reference clean
+.PHONY: run test test-faults check setup reference quality clean
 
 run: $(STAMP)  ## every task under every core method, then the report
 	$(BIN)/python -m harness run --tasks all $(if $(BUDGET),--budget $(BUDGET))
@@ -27,6 +30,14 @@ setup: $(STAMP)  ## the virtual environment alone
 reference: $(STAMP)  ## the committed reference run, its report and README's table
 	$(BIN)/python -m harness run --tasks all --budget quick --device cpu --results results/reference
 	$(BIN)/python -m harness report results/reference --readme README.md
+
+# The old results go first: a cell that vanished must not be found there. A failed cell (3) is the check's to judge.
+quality: $(STAMP)  ## the grid of the regression gate at budget "ci", against results/baseline (docs/gate.md)
+	rm -rf results/quality reports/quality
+	$(BIN)/python -m harness run --tasks $(QUALITY_TASKS) --methods $(QUALITY_METHODS) --budget ci --device cpu \
+		--results results/quality --reports reports/quality || [ $$? -eq 3 ]
+	$(BIN)/python -m harness check --baseline results/baseline --candidate results/quality \
+		--markdown reports/quality/check.md --json reports/quality/check.json --junit reports/quality/check.xml $(CHECK)
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

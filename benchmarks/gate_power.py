@@ -120,7 +120,7 @@ def is_suite(found: Quality) -> bool:
 
 
 def real_alarms(side: Side) -> dict[str, int]:
-    """How often disjoint sets of real seeds were called a regression; the pairs share seeds with each other."""
+    """How often disjoint sets of real seeds were called a regression; pairs share seeds with each other."""
     seeds = len({one.seed for one in side.outcomes}) // 2
     pairs = split_samples(side, seeds) if seeds else []
     called = sum(compare(*pair).verdict == verdicts.REGRESSION for pair in pairs)
@@ -213,7 +213,8 @@ def points(value: float) -> str:
 
 def rate(counts: dict[str, Any]) -> str:
     """Alarms in so many comparisons."""
-    return f"{counts['alarms']:.0f} in {counts['comparisons']} ({100 * counts['alarms'] / counts['comparisons']:.1f}%)"
+    number, pairs = counts["alarms"], counts["comparisons"]
+    return f"{number:.0f} in {pairs} ({100 * number / pairs:.1f}%)"
 
 
 def plot(figures: dict[str, Any]) -> Figure:

@@ -85,8 +85,8 @@ PRESETS = {
             name="smoke", train_examples=16, epochs=1, batch_size=8, max_length=256, max_new_tokens=32,
             dev_examples=8, test_examples=16, seeds=1, trials=1, timeout_seconds=300,
         ),
-        # What the regression gate runs (docs/gate.md): two tasks under the core methods in a quarter of an hour
-        # on two cores. Items are cheap and seeds are not; benchmarks/gate_power.py compares the splits.
+        # What the regression gate runs (docs/gate.md): two tasks under the core methods, in a
+        # quarter of an hour on two cores. benchmarks/gate_power.py compares splits into items and seeds.
         replace(_QUICK, name="ci", train_examples=128, test_examples=300, seeds=5, timeout_seconds=600),
         _QUICK,
         # What the default learning rates were chosen with: quick, with every rate of the grid tried on dev.

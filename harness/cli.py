@@ -193,16 +193,25 @@ def list_budgets(as_json: AsJson = False) -> None:
 
 @app.command()
 def report(
-    results: Annotated[Path, typer.Argument(help="A results folder.")],
+    results: Annotated[Path | None, typer.Argument(help="A results folder.")] = None,
     reports: Annotated[Path | None, typer.Option(help="Where to; reports/<results name> by default.")] = None,
     readme: Annotated[
         Path | None, typer.Option(help="Also put the compact table between this file's markers.")
     ] = None,
+    history: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the history of baselines and checks instead.")
+    ] = None,
 ) -> None:
-    """Draw the report of stored results."""
+    """Draw the report of stored results, or with --history of what was accepted and checked over time."""
     from harness.report import readme_block, render, update_readme
     from harness.result import Store
 
+    if (history is None) == (results is None):
+        raise UsageError("name a results folder, or a history with --history, and not both")
+    if history is not None:
+        cli_gate.draw_history(out, history, reports or Path("reports/history"))
+        return
+    assert results is not None
     stored = Store(results).load()
     folder = reports or Path("reports") / results.name
     out.print(terminal(render(stored, folder, name=folder.name)))

@@ -146,6 +146,14 @@ def history_command(history: Annotated[Path, typer.Argument(help="A history file
     accepted.show_history([one for one in histories.read(history) if one.kind == "accept"], out)
 
 
+def draw_history(console: Console, history: Path, folder: Path) -> None:
+    """Draw a history file into a folder, and say where."""
+    from harness import history as histories
+    from harness.report.trends import render_history
+
+    console.print(terminal(render_history(histories.read(history), folder)))
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command()(check)
