@@ -90,7 +90,14 @@ FROZEN = (
         import torch
 
         model.requires_grad_(False)
-        model.adapter = torch.nn.Parameter(torch.zeros(4))  # trainable, and nothing uses it
+        model.adapter = torch.nn.Parameter(torch.zeros(64))
+
+        def add(module, inputs, output):  # as if by an output matrix that is zero and stays so
+            hidden = output.last_hidden_state
+            output.last_hidden_state = hidden + 0 * model.adapter.to(hidden.dtype)
+            return output
+
+        model.model.register_forward_hook(add)
         return model
 """
 )
