@@ -23,18 +23,14 @@ All scores are from 0 to 1; differences are candidate minus baseline.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtri, stdtr, stdtrit
 
-from harness.stats import Run, mcnemar
-
-Floats = npt.NDArray[np.float64]
-Seeded = Mapping[int, Run]
-"""The runs of one unit by seed."""
+from harness.aligned import Floats, Seeded, aligned
+from harness.stats import mcnemar
 
 ASSUMED_SEED_DEVIATION = 0.03
 """Standard deviation of a unit's mean score between seeds where nothing at all was measured."""
@@ -149,7 +145,7 @@ def effect(baseline: Seeded, candidate: Seeded, *, seeded: bool) -> Effect:
     Raises:
         ValueError: They share no item, or a score is not from 0 to 1.
     """
-    old, new, paired = _aligned(baseline, candidate)
+    old, new, paired = aligned(baseline, candidate)
     identical = paired and np.array_equal(old, new)
     if not seeded and all(np.array_equal(rows, rows[:1].repeat(len(rows), 0)) for rows in (old, new)):
         old, new = old[:1], new[:1]
@@ -239,44 +235,6 @@ def settled_by(difference: Difference, margin: float, level: float, power: float
     over_seeds = difference.error**2 - over_items
     items = over_items / (wanted - over_seeds) if over_seeds < wanted else math.inf
     return max(1.0, items), max(1.0, difference.error**2 / wanted)
-
-
-def average(runs: Sequence[Seeded]) -> Seeded:
-    """One unit out of several that ran the same seeds and items, such as the methods of a task.
-
-    Scores are averaged item by item and seed by seed, over the seeds and items that all share.
-    """
-    if len(runs) == 1:
-        return runs[0]
-    seeds = sorted(set[int](runs[0]).intersection(*runs))
-    items = (
-        sorted(set[str].intersection(*(set(one[seed]) for one in runs for seed in seeds))) if seeds else []
-    )
-    return {
-        seed: dict(
-            zip(
-                items,
-                np.mean([[one[seed][item] for item in items] for one in runs], axis=0).tolist(),
-                strict=True,
-            )
-        )
-        for seed in seeds
-    }
-
-
-def _aligned(baseline: Seeded, candidate: Seeded) -> tuple[Floats, Floats, bool]:
-    """Two matrices, seeds by items, and whether their seeds are the same ones in the same rows."""
-    runs = [*baseline.values(), *candidate.values()]
-    if not baseline or not candidate or not (shared := set[str](runs[0]).intersection(*runs)):
-        raise ValueError("the runs have no item in common")
-    ids = sorted(shared)
-    old, new = (
-        np.array([[side[seed][item] for item in ids] for seed in sorted(side)], dtype=np.float64)
-        for side in (baseline, candidate)
-    )
-    if not all(((rows >= 0) & (rows <= 1)).all() for rows in (old, new)):
-        raise ValueError("item scores must be from 0 to 1")
-    return old, new, set(baseline) == set(candidate)
 
 
 def _between(sides: Sequence[Floats]) -> tuple[float, float, int]:

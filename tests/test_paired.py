@@ -5,7 +5,8 @@ import pytest
 from scipy.stats import binomtest, ttest_1samp, ttest_rel
 
 from harness import paired
-from harness.paired import Difference, average, combine, effect, pool, settled_by
+from harness.aligned import average
+from harness.paired import Difference, combine, effect, pool, settled_by
 from harness.stats import holm, mcnemar
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from harness import paired
+from harness.aligned import Floats, Seeded, average
 from harness.regression.outcome import Outcome, Side
 from harness.regression.quality import ERROR, Pair, judge
 from harness.regression.verdict import REGRESSION, Quality
@@ -204,7 +205,7 @@ def expected_error(model: Model, design: Design) -> float:
     return math.sqrt(2 * float(np.mean(noise)) / design.seeds / tasks) if noise else 0.0
 
 
-def _chances(cell: CellModel, items: int, generator: np.random.Generator) -> paired.Floats:
+def _chances(cell: CellModel, items: int, generator: np.random.Generator) -> Floats:
     mean = min(max(cell.mean, 0.001), 0.999)
     if cell.agreement >= 1 - ERROR / 100:
         return (generator.random(items) < mean).astype(float)
@@ -214,7 +215,7 @@ def _chances(cell: CellModel, items: int, generator: np.random.Generator) -> pai
     return generator.beta(mean * total, (1 - mean) * total, size=items)
 
 
-def _outcomes(cell: CellModel, scores: paired.Floats, first: int) -> dict[int, Outcome]:
+def _outcomes(cell: CellModel, scores: Floats, first: int) -> dict[int, Outcome]:
     ids = [str(at) for at in range(scores.shape[1])]
     return {
         first + at: Outcome(
@@ -231,12 +232,12 @@ def _outcomes(cell: CellModel, scores: paired.Floats, first: int) -> dict[int, O
     }
 
 
-def _against_itself(runs: paired.Seeded) -> paired.Effect:
+def _against_itself(runs: Seeded) -> paired.Effect:
     """The spread within one side, as an unpaired comparison with the same runs under other numbers."""
     return paired.effect(runs, {-1 - seed: run for seed, run in runs.items()}, seeded=True)
 
 
-def _agreement(runs: paired.Seeded) -> float | None:
+def _agreement(runs: Seeded) -> float | None:
     """Correlation of two seeds' scores over items; None with one seed."""
     if len(runs) < 2:
         return None
@@ -248,13 +249,13 @@ def _agreement(runs: paired.Seeded) -> float | None:
 
 
 def _share(
-    cells: Mapping[tuple[str, str], paired.Seeded], effects: Mapping[tuple[str, str], paired.Effect]
+    cells: Mapping[tuple[str, str], Seeded], effects: Mapping[tuple[str, str], paired.Effect]
 ) -> float:
     """The common part, from how much less the average over a task's methods moves than each of them."""
     whole = paired.pool(list(effects.values()))
     tasks = {task: [method for other, method in effects if other == task] for task, _ in effects}
     units = {
-        task: _against_itself(paired.average([cells[task, method] for method in methods]))
+        task: _against_itself(average([cells[task, method] for method in methods]))
         for task, methods in tasks.items()
         if len(methods) > 1
     }

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness import paired
+from harness.aligned import average
 from harness.errors import ResultError
 from harness.paired import Difference, Effect, Spread
 from harness.regression import verdict as verdicts
@@ -162,7 +163,7 @@ def _tests(pairs: Sequence[Pair]) -> tuple[list[_Test], Spread]:
 
 def _effect(pairs: Sequence[Pair]) -> Effect:
     sides = [
-        paired.average([{seed: one.scores for seed, one in outcomes.items()} for outcomes in side])
+        average([{seed: one.scores for seed, one in outcomes.items()} for outcomes in side])
         for side in ([pair.baseline for pair in pairs], [pair.candidate for pair in pairs])
     ]
     seeded = any(
