@@ -12,10 +12,10 @@ cluster of its seeds), V the variance of one side's mean between seeds beyond wh
 1/k + 1/l for k and l seeds. Where both sides ran the same seeds, V is taken from the differences seed by
 seed (half their variance), so that luck which both sides share drops out.
 
-Few seeds say little about V, so it is pooled over the units of a grid, and each unit's own figure is drawn
-towards the pool as in a moderated t test (Smyth, "Linear models and empirical Bayes methods", 2004). Tests
-are t tests with Satterthwaite's degrees of freedom (Satterthwaite, "An approximate distribution of
-estimates of variance components", 1946).
+Few seeds say little about V (a bootstrap over two or three would understate it), so it is pooled over the
+units of a grid, and each unit's own figure is drawn towards the pool as in a moderated t test (Smyth, "Linear
+models and empirical Bayes methods", 2004). Tests are t tests with Satterthwaite's degrees of freedom ("An
+approximate distribution of estimates of variance components", 1946).
 
 All scores are from 0 to 1; differences are candidate minus baseline.
 """

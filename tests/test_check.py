@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from harness import history
+from harness import baseline, history
 from harness.cli import app
 from harness.regression import Side, compare, outcome
 from harness.report import accepted as shown
@@ -261,6 +261,10 @@ def test_a_terminal_shows_checks_and_history_as_text(evil):
         reason=evil,
     )
     shown.show_history([line], console)
+    about = baseline.Accepted(
+        who=evil, when=evil, commit=evil, versions={evil: evil}, source=evil, reason=evil
+    )
+    shown.show_baseline(baseline._baseline([outcome(one) for one in everywhere(evil)], about), console)
     text = re.sub(r"\x1b\[[\d;]*m", "", stream.getvalue())
     assert text.replace("\n", "").isprintable()
 
