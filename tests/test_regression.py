@@ -106,7 +106,7 @@ def test_other_seeds_are_inconclusive_and_say_what_would_settle_it():
     assert some
     for one in some:
         assert 0.02 < one.evidence.detectable < 0.5
-        assert one.evidence.more_seeds > 1
+        assert one.evidence.more_seeds is None or one.evidence.more_seeds > 1
         assert one.evidence.more_items is None or one.evidence.more_items > 1
     assert not check.paired
 
@@ -320,3 +320,16 @@ def test_a_damaged_candidate_is_a_failed_cell_and_a_damaged_baseline_an_error(tm
     assert found(check)["legal_license", "full"].verdict == verdicts.FAILED
     assert "checksum does not match" in found(check)["legal_license", "full"].reason
     assert check.exit_code(strict=False) == 3
+
+
+def test_without_seeds_only_items_would_settle_it():
+    before = side(methods=("zero-shot",), tasks=("one",), items=100)
+    flipped = {
+        item: 1 - score if at % 10 == 0 else score
+        for at, (item, score) in enumerate(before.outcomes[0].scores.items())
+    }
+    check = compare(before, changed(before, lambda one: True, scores=flipped))
+    (one,) = check.qualities
+    assert one.verdict == verdicts.INCONCLUSIVE
+    assert one.evidence.more_seeds is None
+    assert one.evidence.more_items > 1

@@ -118,7 +118,7 @@ def _quality(
             p_value=drop,
             detectable=min(1.0, difference.detectable(level, POWER)),
             more_items=items if items < float("inf") else None,
-            more_seeds=seeds,
+            more_seeds=seeds if any(effect.scale for effect in test.effects) else None,
             items=sum(effect.items for effect in test.effects),
             seeds=min(effect.seeds for effect in test.effects),
             identical=difference.identical,

@@ -33,7 +33,7 @@ class Evidence:
         p_value: One-sided, of a drop, after Holm's correction over the whole check.
         detectable: The smallest drop that this test would have called in 90%.
         more_items: How many times the items would settle it, None where items alone cannot.
-        more_seeds: How many times the seeds would.
+        more_seeds: How many times the seeds would, None where seeds change nothing.
         items: Shared items, over all cells of a total.
         seeds: Seeds a cell has on the side that has fewer.
         identical: Every item scored the same on both sides.
@@ -48,7 +48,7 @@ class Evidence:
     p_value: float
     detectable: float
     more_items: float | None
-    more_seeds: float
+    more_seeds: float | None
     items: int
     seeds: int
     identical: bool

@@ -141,7 +141,7 @@ def _lines(check: Check) -> list[str]:
     seeds = {one.evidence.seeds for one in cells if one.evidence}
     lines = [
         f"Compared {check.candidate} with {check.baseline}: {_count(len(cells), 'cell')} ({told}), "
-        f"{_count(min(seeds, default=0), 'seed')}, margin {100 * check.margin:g} points."
+        f"{_count(max(seeds, default=0), 'seed')}, margin {100 * check.margin:g} points."
     ]
     if seeds and any(not one.evidence.identical for one in cells if one.evidence):
         lines.append(_spread(check))
@@ -198,11 +198,13 @@ def _note(one: Quality) -> str:
 
 
 def _settle(evidence: Evidence) -> str:
-    seeds = math.ceil(evidence.more_seeds * evidence.seeds)
-    if evidence.more_items is None:
-        return f"{seeds} seeds would settle it; items alone would not"
-    items = math.ceil(evidence.more_items * evidence.items)
-    return f"{seeds} seeds or {items} items would settle it"
+    ways = []
+    if evidence.more_seeds is not None:
+        ways.append(f"{math.ceil(evidence.more_seeds * evidence.seeds)} seeds")
+    if evidence.more_items is not None:
+        ways.append(f"{math.ceil(evidence.more_items * evidence.items)} items")
+    alone = "; items alone would not" if evidence.more_items is None else ""
+    return f"{' or '.join(ways)} would settle it{alone}"
 
 
 def _where(one: Quality) -> str:
