@@ -82,6 +82,7 @@ def measure(folder: Path, budget: str, tasks: list[str], comparisons: int, trial
     methods = [cell.method for cell in model.cells if cell.deviation]
     one = max(set(methods), key=methods.count)
     suite = enlarge(trained(model), SUITE_TASKS, SUITE_METHODS)
+    cost = seconds(results, model, chosen.train_examples)
     method_drop, method_curve = smallest_drop(
         model, design, trials, [one], lambda found: found.level == "method" and found.method == one
     )
@@ -102,8 +103,8 @@ def measure(folder: Path, budget: str, tasks: list[str], comparisons: int, trial
         "real": real_alarms(side),
         "method": {"drop": method_drop, "curve": method_curve},
         "suite": {"cells": len(suite.cells), "drop": suite_drop, "curve": suite_curve},
-        "seconds": {"cells": len(model.cells), **seconds(results, model)},
-        "splits": splits(model, results, method_drop / expected_error(model, design)),
+        "seconds": cost,
+        "splits": splits(model, cost, method_drop / expected_error(model, design)),
     }
 
 
@@ -129,13 +130,18 @@ def real_alarms(side: Side) -> dict[str, int]:
     return {"seeds": seeds, "comparisons": len(pairs), "alarms": called}
 
 
-def seconds(results: list[Result], model: Model) -> dict[str, float]:
-    """Measured seconds of one seed of the grid: without evaluation, and a test item of every cell."""
+def seconds(results: list[Result], model: Model, examples: int) -> dict[str, float]:
+    """Measured seconds of one seed of the grid: without evaluation, and a test item of every cell.
+
+    Training is scaled to the budget's `examples` where the results have another number.
+    """
     cells = {(cell.task, cell.method) for cell in model.cells}
     fixed, item = [], []
     for cell in cells:
         own = [result for result in results if (result.task, result.method) == cell]
         phases = [{name: phase.seconds for name, phase in result.phases.items()} for result in own]
+        for one, result in zip(phases, own, strict=True):
+            one["train"] = one.get("train", 0.0) * examples / result.identity["budget"]["train_examples"]
         fixed.append(fmean(sum(one.values()) - one["evaluate"] for one in phases) + STARTUP_SECONDS)
         item.append(
             fmean(one["evaluate"] / len(result.items) for one, result in zip(phases, own, strict=True))
@@ -143,12 +149,11 @@ def seconds(results: list[Result], model: Model) -> dict[str, float]:
     return {"seed": sum(fixed), "item": sum(item)}
 
 
-def splits(model: Model, results: list[Result], factor: float) -> list[dict[str, float]]:
+def splits(model: Model, cost: dict[str, float], factor: float) -> list[dict[str, float]]:
     """For each number of items, the seeds that fit the limit, and those that reach the aim.
 
     `factor` is how many standard errors the smallest drop was; it grows a little with fewer seeds.
     """
-    cost = seconds(results, model)
     found = []
     for items in ITEMS:
         a_seed = cost["seed"] + items * cost["item"]
