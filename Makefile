@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run test test-faults check setup reference quality clean
+.PHONY: run test test-faults check setup reference quality bench clean
 
 run: $(STAMP)  ## every task under every core method, then the report
 	$(BIN)/python -m harness run --tasks all $(if $(BUDGET),--budget $(BUDGET))
@@ -17,7 +17,7 @@ run: $(STAMP)  ## every task under every core method, then the report
 test: $(STAMP)  ## the whole test suite
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-test-faults: $(STAMP)  ## kills at random moments, all of them (about 10 minutes)
+test-faults: $(STAMP)  ## kills at random moments, all of them (about 20 minutes)
 	$(BIN)/python -m pytest -m faults --numprocesses auto
 
 check: $(STAMP)  ## style and types
@@ -38,6 +38,13 @@ quality: $(STAMP)  ## the grid of the regression gate at budget "ci", against re
 		--results results/quality --reports reports/quality || [ $$? -eq 3 ]
 	$(BIN)/python -m harness check --baseline results/baseline --candidate results/quality \
 		--markdown reports/quality/check.md --json reports/quality/check.json --junit reports/quality/check.xml $(CHECK)
+
+bench: $(STAMP)  ## speed beside what people use today, and benchmarks/README.md's tables (about an hour)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python -m benchmarks.train_speed compare
+	$(BIN)/python -m benchmarks.train_speed compare --length 128 --rows 16
+	$(BIN)/python -m benchmarks.eval_speed compare
+	$(BIN)/python -m benchmarks.overhead
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -53,11 +53,16 @@ def plan(
     *,
     parameters: float = PARAMETER_GUESS,
 ) -> list[Cell]:
-    """The grid: all methods of a task before the next task, seeds outermost."""
+    """The grid: all methods of a task before the next task, seeds outermost.
+
+    A method that neither trains nor shows examples has one seed: another would only repeat its answers.
+    """
     cells = []
     for seed in range(budget.seeds):
         for task, size in tasks.items():
             for name, method in methods.items():
+                if seed and not method.learning_rates and not method.shots:
+                    continue
                 skip = method.skip(environment)
                 seconds = 0.0 if skip else estimate(size, method, budget, environment, parameters)
                 cells.append(Cell(task=task, method=name, seed=seed, skip=skip, seconds=seconds))

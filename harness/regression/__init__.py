@@ -76,7 +76,8 @@ def _problem(
         return NOT_COMPARABLE, f"the baseline's own cell was {bad.status}: {bad.reason or 'no scores'}"
     if not after:
         return MISSING, "the candidate has no such cell"
-    if absent := sorted(seeds - set(after)):
+    seeded = any(one.seeded for one in after.values())
+    if seeded and (absent := sorted(seeds - set(after))):
         return MISSING, f"seed {', '.join(map(str, absent))} is missing, which other cells have"
     for seed, one in after.items():
         if one.status == "skipped":

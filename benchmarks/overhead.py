@@ -1,0 +1,91 @@
+"""What a run costs beside training and evaluation, how long a report of 10,000 results takes, and `--help`.
+
+    python -m benchmarks.overhead [--tasks legal_license,function_completion] [--budget quick]
+
+Fixed cost is wall-clock of the whole `run` command less the train and evaluate phases of its cells.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.common import ROOT, Figures, save
+from benchmarks.render import show
+from harness.environment import probe
+from harness.report import render
+from harness.result import Result, Store
+
+MEASURED = ("train", "evaluate")
+MANY = 10_000
+TURNS = 5
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    tasks: Annotated[str, typer.Option(help="Tasks of the grid.")] = "legal_license,function_completion",
+    methods: Annotated[str, typer.Option(help="Methods of the grid.")] = "core",
+    budget: Annotated[str, typer.Option(help="Its budget.")] = "quick",
+) -> None:
+    """Run the grid in a new folder, render many results, call --help; print and store the figures."""
+    with tempfile.TemporaryDirectory() as folder:
+        results = Path(folder) / "results"
+        options = ["--tasks", tasks, "--methods", methods, "--budget", budget]
+        start = time.perf_counter()
+        _harness("run", *options, "--results", str(results), "--reports", folder)
+        wall = time.perf_counter() - start
+        stored = Store(results).load()
+        rows = _rows(stored, wall)
+        start = time.perf_counter()
+        render(many(stored), Path(folder) / "many", name="many")
+        rows.append(_row(f"report of {MANY:,} results", time.perf_counter() - start))
+    rows.append(_row("--help, median of five", statistics.median(_help() for _ in range(TURNS))))
+    show(save("overhead", probe("auto"), rows, grid={"tasks": tasks, "methods": methods, "budget": budget}))
+
+
+def _rows(stored: list[Result], wall: float) -> list[Figures]:
+    """Seconds of the run that were neither trained nor evaluated, a cell and as a share."""
+    useful = [sum(phase.seconds for n, phase in r.phases.items() if n in MEASURED) for r in stored]
+    inside = [sum(phase.seconds for phase in r.phases.values()) for r in stored]
+    fixed = [whole - own for whole, own in zip(inside, useful, strict=True)]
+    return [
+        _row("cells", float(len(stored)), ""),
+        _row("wall-clock of the run", wall),
+        _row("share outside training and evaluation", 100 * (1 - sum(useful) / wall), "%"),
+        _row("a cell's other phases, median", statistics.median(fixed)),
+        _row("a cell's other phases, maximum", max(fixed)),
+        _row("outside all phases, a cell", (wall - sum(inside)) / len(stored)),
+    ]
+
+
+def many(stored: list[Result]) -> list[Result]:
+    """`MANY` results made of the given ones, under other seeds."""
+    return [replace(stored[n % len(stored)], seed=n // len(stored)) for n in range(MANY)]
+
+
+def _help() -> float:
+    start = time.perf_counter()
+    _harness("--help")
+    return time.perf_counter() - start
+
+
+def _harness(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "harness", *arguments], cwd=ROOT, check=True, capture_output=True)
+
+
+def _row(what: str, value: float, unit: str = "s") -> Figures:
+    return {"what": what, "value": value, "unit": unit}
+
+
+if __name__ == "__main__":
+    app()
