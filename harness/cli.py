@@ -47,7 +47,10 @@ def main() -> None:
 @app.command()
 def run(
     tasks: Annotated[str, typer.Option(help="'all', or names and .py files separated by commas.")] = "all",
-    methods: Annotated[str, typer.Option(help="'core', 'all', or names and .py files.")] = "core",
+    methods: Annotated[
+        str,
+        typer.Option(help="'core', 'all', or names (also 'lora-*'), .py files, adapter_config.json files."),
+    ] = "core",
     model: Annotated[str, typer.Option(help="'embedded', a hub id, or a folder.")] = "embedded",
     budget: Annotated[
         str | None, typer.Option(help="Preset; quick without a GPU, standard with one.")
@@ -221,7 +224,9 @@ def report(
 
 @app.command()
 def validate(
-    plugin: Annotated[str, typer.Argument(help="A .py file, or the name of a task or method.")],
+    plugin: Annotated[
+        str, typer.Argument(help="A .py file, an adapter_config.json, or the name of a task or method.")
+    ],
 ) -> None:
     """Check a plugin against the contract, as the built-in ones are checked."""
     from harness import conformance

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from harness import registry
-from harness.budget import preset
 from harness.errors import PluginError
 from harness.method import Method
 from harness.task import METRICS, Example, Splits, Task, task_hash
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
-    from harness.data import Encoded, Encoder
-    from harness.model import ModelSource
 
 SAMPLE = 50
 """Examples of each split that the per-item checks look at."""
@@ -49,11 +38,16 @@ def checks(reference: str) -> Iterator[Check]:
     plugin: Task | Method
     if reference.endswith(".py"):
         plugin = registry.plugin_from_file(reference)
-    elif reference in registry.methods():
+    elif reference in registry.methods() or reference.endswith(".json"):
         plugin = registry.method(reference)
     else:
         plugin = registry.task(reference)
-    yield from task_checks(plugin) if isinstance(plugin, Task) else method_checks(plugin)
+    if isinstance(plugin, Task):
+        yield from task_checks(plugin)
+    else:
+        from harness.methodcheck import method_checks
+
+        yield from method_checks(plugin)
 
 
 def task_checks(task: Task) -> Iterator[Check]:
@@ -177,87 +171,3 @@ def _leak(task: Task, splits: Splits) -> str | None:
         if task.target(example).strip() in task.prompt(example):
             return f"the prompt of {example.id!r} holds its target"
     return None
-
-
-def method_checks(method: Method) -> Iterator[Check]:
-    """The rules of the Method contract, on a toy model that is trained for a few steps."""
-    yield Check(
-        name="name and description are stated",
-        problem=None if method.name.strip() and method.description.strip() else "one of them is empty",
-    )
-    rates = method.learning_rates
-    good = all(isinstance(rate, float) and rate > 0 for rate in rates) and len(set(rates)) == len(rates)
-    yield Check(
-        name="learning rates are distinct positive numbers, the default first",
-        problem=None if good else f"they are {rates!r}",
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        yield from _trained_checks(method, Path(folder))
-
-
-def _trained_checks(method: Method, folder: Path) -> Iterator[Check]:
-    import torch
-
-    from harness.model import quieten, resolve
-    from harness.toy import write_toy_model
-
-    quieten()
-    write_toy_model(folder / "toy")
-    source = resolve(str(folder / "toy"), device="cpu", precision="float32")
-    torch.manual_seed(0)
-    model = method.adapt(method.load(source), preset("smoke"))
-    trainable = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-    if not method.learning_rates:
-        yield Check(
-            name="without learning rates nothing is trainable",
-            problem=f"trainable: {', '.join(sorted(trainable)[:3])}" if trainable else None,
-        )
-        return
-    yield Check(
-        name="something is trainable", problem=None if trainable else "no parameter requires a gradient"
-    )
-    if not trainable:
-        return
-    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-    losses, degenerate = _train_toy(method, model, source)
-    yield Check(name="training on the toy model is not degenerate", problem=degenerate)
-    moved = {
-        name
-        for name, parameter in model.named_parameters()
-        if not torch.equal(parameter.detach(), before[name])
-    }
-    yield Check(
-        name="frozen weights are bit-identical after training",
-        problem=f"changed: {', '.join(sorted(moved - trainable)[:3])}" if moved - trainable else None,
-    )
-    still = trainable - moved
-    yield Check(
-        name="every trainable tensor moved",
-        problem=f"unchanged: {', '.join(sorted(still)[:3])}" if still else None,
-    )
-    yield Check(
-        name="the loss fell",
-        problem=None if losses[-1] < losses[0] else f"from {losses[0]:.3f} to {losses[-1]:.3f}",
-    )
-
-
-def _train_toy(method: Method, model: PreTrainedModel, source: ModelSource) -> tuple[list[float], str | None]:
-    """A few steps on one sentence; the losses, and why the run is degenerate if it is."""
-    from harness.data import Encoder, batches
-    from harness.engine import engine
-    from harness.train import train
-
-    fast = engine("fast")
-    encoder: Encoder = Encoder(source.tokenizer(), 128)
-    pairs: list[Encoded] = [encoder.pair(f"Count to {n}:", "one two three") for n in range(32)]
-    trained = train(
-        model,
-        fast.optimizer(model, source.precision),
-        batches(pairs, batch_size=4, epochs=1, seed=0, pad=encoder.end),
-        loss_of=fast.loss,
-        learning_rate=min(method.learning_rates),  # defaults are tuned to real models
-        device="cpu",
-        after_step=method.after_step,
-        progress=lambda done, total: None,
-    )
-    return [math.inf if p.loss is None else p.loss for p in trained.curve], trained.degenerate

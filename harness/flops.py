@@ -4,6 +4,7 @@ Formula (LoRA Without Regret, 2025, in multiply-adds; two operations each here):
 costs 2 operations an element and token forwards, 2 for the gradient of its input, and 2 more for
 its own gradient where it is trained. Full fine-tuning is then 6N a token and LoRA 4N + 6A, with A
 the adapter's parameters. Attention adds 4 T^2 width a layer and sequence forwards, twice that back.
+What a method computes once a step from its weights alone, such as DoRA's norms, is counted only.
 """
 
 from __future__ import annotations
@@ -33,10 +34,16 @@ class StepFlops:
 
 def train_step_flops(model: PreTrainedModel, batch: Batch) -> StepFlops:
     """Run one step without an update and count it; gradients and random state are left as they were."""
-    widths: list[int] = []
+    seen: list[tuple[int, int]] = []
+
+    def look(module: torch.nn.Module, args: tuple[Any, ...], options: dict[str, Any]) -> None:
+        cache = options.get("past_key_values")
+        seen.append((args[0].shape[1], 0 if cache is None else cache.get_seq_length()))
+
     blocks = next(module for module in model.modules() if isinstance(module, torch.nn.ModuleList))
-    # The first block sees the batch's width plus the virtual tokens that an adapter puts before it.
-    handle = blocks[0].register_forward_pre_hook(lambda module, args: widths.append(args[0].shape[1]))
+    # The first block sees the batch's width plus the virtual tokens that an adapter puts before it, and the
+    # keys and values that one has put into its cache.
+    handle = blocks[0].register_forward_pre_hook(look, with_kwargs=True)
     random_state = torch.get_rng_state()
     try:
         with FlopCounterMode(display=False, custom_mapping=_custom_operators()) as counter:
@@ -45,7 +52,8 @@ def train_step_flops(model: PreTrainedModel, batch: Batch) -> StepFlops:
         handle.remove()
         torch.set_rng_state(random_state)
         model.zero_grad(set_to_none=True)
-    formula = step_formula(model, rows=batch.ids.shape[0], width=widths[0], targets=len(batch.targets))
+    (width, past), *_ = seen
+    formula = step_formula(model, rows=batch.ids.shape[0], width=width, targets=len(batch.targets), past=past)
     return StepFlops(counted=float(counter.get_total_flops()), formula=formula)
 
 
@@ -60,8 +68,11 @@ def _custom_operators() -> dict[Any, Callable[..., int]]:
     return {torch.ops.bitsandbytes.gemm_4bit: gemm_4bit}
 
 
-def step_formula(model: PreTrainedModel, *, rows: int, width: int, targets: int) -> float:
-    """Operations of one training step on `rows` sequences of `width` tokens, with `targets` logits."""
+def step_formula(model: PreTrainedModel, *, rows: int, width: int, targets: int, past: int = 0) -> float:
+    """Operations of one training step on `rows` sequences of `width` tokens, with `targets` logits.
+
+    `past` are keys and values that every sequence finds in the cache.
+    """
     head = model.get_output_embeddings()
     total = 0.0
     for module in model.modules():
@@ -69,7 +80,10 @@ def step_formula(model: PreTrainedModel, *, rows: int, width: int, targets: int)
             trained = any(parameter.requires_grad for parameter in module.parameters())
             positions = targets if module is head else rows * width
             total += _elements(module) * positions * (6 if trained else 4)
-    return total + 3 * _attention(model.config, rows, width)
+        elif isinstance(module, torch.nn.ParameterDict):
+            factors = [_multiplied(factor, model.config.vocab_size) for factor in module.values()]
+            total += 6 * rows * width * sum(factors)
+    return total + 3 * _attention(model.config, rows, width, width + past)
 
 
 def forward_formula(model: PreTrainedModel, tokens: int) -> float:
@@ -82,12 +96,18 @@ def forward_formula(model: PreTrainedModel, tokens: int) -> float:
     return 2.0 * tokens * sum(_elements(layer) for layer in layers)
 
 
+def _multiplied(factor: Any, vocabulary: int) -> int:
+    """Elements of a matrix that an adapter holds as a bare tensor; none if it is frozen or looked up."""
+    used = factor.requires_grad and factor.ndim == 2 and factor.shape[1] != vocabulary
+    return factor.numel() if used else 0
+
+
 def _elements(layer: torch.nn.Linear) -> int:
     """Elements of the weight matrix, however it is packed."""
     return layer.in_features * layer.out_features
 
 
-def _attention(config: Any, rows: int, width: int) -> float:
+def _attention(config: Any, rows: int, width: int, keys: int) -> float:
     head = int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
     heads, layers = int(config.num_attention_heads), int(config.num_hidden_layers)
-    return 4.0 * rows * width**2 * heads * head * layers
+    return 4.0 * rows * width * keys * heads * head * layers

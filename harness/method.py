@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel
 
     from harness.budget import Budget
@@ -26,6 +27,8 @@ class Method:
         shots: Solved train examples put before every prompt.
         learning_rates: The default first, then the log grid for trials. Empty if nothing is trained.
         core: Whether `--methods core` includes it.
+        starts_as_base: Whether an adapted model, before training, gives exactly the loaded model's
+            outputs. True of every additive adapter that starts at zero; virtual tokens cannot.
     """
 
     name: ClassVar[str]
@@ -33,6 +36,7 @@ class Method:
     shots: ClassVar[int] = 0
     learning_rates: ClassVar[tuple[float, ...]] = ()
     core: ClassVar[bool] = False
+    starts_as_base: ClassVar[bool] = True
 
     def config(self) -> Mapping[str, Any]:
         """The choices that define this method, as plain JSON values, for the result file."""
@@ -47,9 +51,24 @@ class Method:
         return source.load()
 
     def adapt(self, model: PreTrainedModel, budget: Budget) -> PreTrainedModel:
-        """A model whose parameters with `requires_grad` are exactly those to train."""
+        """A model whose parameters with `requires_grad` are exactly those to train.
+
+        `budget.steps` is the number of optimizer steps that the model will be trained for, also where the
+        task has fewer examples than the preset asks for.
+        """
         model.requires_grad_(False)
         return model
 
+    def penalty(self, model: PreTrainedModel) -> torch.Tensor | None:
+        """A scalar that the method adds to the loss of every step, or None.
+
+        For what defines the method, such as keeping its matrices orthogonal. Reported losses are without it.
+        """
+        return None
+
     def after_step(self, model: PreTrainedModel, step: int) -> None:
-        """Called after optimizer step `step` (from 1), for methods that reallocate while they train."""
+        """Called after optimizer step `step` (from 1), for methods that reallocate while they train.
+
+        Each trained parameter still has its gradient, and whatever is written into a parameter stays: the
+        optimizer's float32 copy takes it over.
+        """

@@ -19,6 +19,7 @@ from harness.errors import PluginError, TuneoffError, UsageError
 from harness.executor import first_line, where
 from harness.job import Prepared
 from harness.method import Method
+from harness.peftfile import PeftFile
 from harness.plan import TaskSize
 from harness.task import Example, Splits, Task, task_hash
 
@@ -102,6 +103,17 @@ def check_method(method: Method) -> None:
             raise PluginError(
                 f"method {method.name!r}: {what} is {value!r}, which JSON cannot hold: {error}"
             ) from error
+
+
+def check_adapter(reference: str, send: Send) -> None:
+    """Refuse a peft configuration that the installed peft does not take.
+
+    Raises:
+        PluginError: Its type or one of its settings is none of peft's.
+    """
+    method = registry.method(reference)
+    if isinstance(method, PeftFile):
+        method.check()
 
 
 def check_names(names: Sequence[str], kind: str) -> None:

@@ -1,10 +1,12 @@
 """Finds tasks and methods: built-in packages, entry points, `package.module:Class`, and files.
 
-A task may also be a JSONL file of a user's own records (see `userdata`).
+A task may also be a JSONL file of a user's own records (see `userdata`), a method a peft configuration
+(see `peftfile`).
 """
 
 from __future__ import annotations
 
+import fnmatch
 import importlib
 import importlib.metadata
 import importlib.util
@@ -28,6 +30,7 @@ TASK_ATTRIBUTES = ("name", "version", "family", "metric", "description", "source
 METHOD_ATTRIBUTES = ("name", "description")
 
 OPTION = re.compile(r"\w+=[^/]*")
+WILDCARD = re.compile(r"[*?[]")
 
 
 @cache
@@ -63,12 +66,16 @@ def task(reference: str, *, hub: bool = False) -> Task:
 
 
 def method(reference: str) -> Method:
-    """The method that a name, a Python file or `package.module:Class` refers to.
+    """The method that a name, a Python file, a peft configuration or `package.module:Class` refers to.
 
     Raises:
         UsageError: There is no such method.
         PluginError: The file or module cannot be imported, or breaks the contract.
     """
+    if reference.endswith(".json"):
+        from harness.peftfile import method_from_file
+
+        return method_from_file(reference, methods())
     return _found(reference, methods(), Method, METHOD_ATTRIBUTES)
 
 
@@ -85,13 +92,19 @@ def task_references(selection: str, *, hub: bool = False) -> list[str]:
 
 
 def method_references(selection: str) -> list[str]:
-    """`--methods`: "core", "all", or names, files and classes separated by commas, each checked."""
+    """`--methods`: "core", "all", or names, files and classes separated by commas, each checked.
+
+    A name may hold wildcards, as a shell has them: "lora-*".
+    """
     if selection == "core":
         return [name for name, found in methods().items() if found.core]
-    chosen = list(methods()) if selection == "all" else _split(selection)
+    chosen: dict[str, None] = {}
+    for part in methods() if selection == "all" else _split(selection):
+        file = part.endswith((".py", ".json"))
+        chosen |= dict.fromkeys([part] if file or not WILDCARD.search(part) else _matching(part))
     for reference in chosen:
         method(reference)
-    return chosen
+    return list(chosen)
 
 
 def plugin_from_file(path: str) -> Task | Method:
@@ -119,6 +132,13 @@ def _split(selection: str) -> list[str]:
     if not names:
         raise UsageError("the selection is empty; give names separated by commas, or 'all'")
     return list(dict.fromkeys(names))
+
+
+def _matching(pattern: str) -> list[str]:
+    found = fnmatch.filter(methods(), pattern)
+    if not found:
+        raise UsageError(f"no method is called {pattern!r}. Allowed: {', '.join(sorted(methods()))}.")
+    return found
 
 
 def _user_task(reference: str) -> Task | None:

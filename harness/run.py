@@ -100,6 +100,9 @@ def build(settings: Settings, executor: Executor, listener: Listener) -> Grid:
     source = model.resolve(
         settings.model, device=environment.device, precision=environment.precision, trust=settings.trust
     )
+    for name in methods:
+        if name.endswith(".json"):
+            _value(executor.call("check_adapter", name, timeout=PREPARE_SECONDS), name)
     prepared = {}
     for name in task_names:
         listener.note(f"loading {name}")

@@ -95,11 +95,13 @@ def train(
     loss_of: Callable[[PreTrainedModel, Batch], torch.Tensor],
     learning_rate: float,
     device: str,
+    penalty: Callable[[PreTrainedModel], torch.Tensor | None],
     after_step: Callable[[PreTrainedModel, int], None],
     progress: Callable[[int, int], None],
 ) -> Trained:
     """Train what `optimizer` holds on `batches`, one step each.
 
+    `penalty` and `after_step` are the method's (see `Method`); the recorded losses are without the penalty.
     Stops at the first loss or gradient that is not finite.
     """
     model.train()
@@ -110,7 +112,8 @@ def train(
         batch = cpu_batch.to(device)
         rate = rate_at(step, len(batches), learning_rate)
         loss = loss_of(model, batch)
-        loss.backward()  # type: ignore[no-untyped-call]
+        extra = penalty(model)
+        (loss if extra is None else loss + extra).backward()  # type: ignore[no-untyped-call]
         norm = optimizer.step(rate)
         after_step(model, step)
         optimizer.finish_step()

@@ -64,14 +64,14 @@ def vet(folder: Path, trust: Collection[str]) -> tuple[str, ...]:
             )
     if (folder / "adapter_config.json").exists():
         raise ModelError(f"{folder} holds an adapter (adapter_config.json); --model takes whole models only")
-    config = _mapping(folder / "config.json")
+    config = read_object(folder / "config.json")
     _check_config(folder, config)
     tokenizer = (
-        _mapping(folder / "tokenizer_config.json") if (folder / "tokenizer_config.json").exists() else {}
+        read_object(folder / "tokenizer_config.json") if (folder / "tokenizer_config.json").exists() else {}
     )
     _check_names(folder, "tokenizer_config.json", tokenizer.get("fast_tokenizer_files") or [])
     for index in sorted(folder.glob("*.index.json")):
-        shards = _mapping(index).get("weight_map")
+        shards = read_object(index).get("weight_map")
         if not isinstance(shards, dict):
             raise ModelError(f"cannot read {index}: it has no weight_map")
         _check_names(folder, index.name, shards.values())
@@ -105,10 +105,15 @@ def _weights(folder: Path, trust: Collection[str]) -> tuple[str, ...]:
     return (PICKLE,)
 
 
-def _mapping(path: Path) -> Mapping[str, Any]:
+def read_object(path: Path, *, longest: int = MAX_CONFIG) -> Mapping[str, Any]:
+    """What a JSON file holds.
+
+    Raises:
+        ModelError: It cannot be read, is longer than `longest` bytes, or holds something else than an object.
+    """
     try:
-        if path.stat().st_size > MAX_CONFIG:
-            raise ModelError(f"cannot read {path}: it is longer than {MAX_CONFIG:,} bytes")
+        if path.stat().st_size > longest:
+            raise ModelError(f"cannot read {path}: it is longer than {longest:,} bytes")
         found = json.loads(path.read_text(encoding="utf-8"))
     except RecursionError as error:
         raise ModelError(f"cannot read {path}: it is nested too deeply") from error

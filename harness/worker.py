@@ -21,7 +21,7 @@ from harness.flops import forward_formula, train_step_flops
 from harness.job import Job
 from harness.method import Method
 from harness.model import ModelSource, count_parameters, quieten, trainable_bytes
-from harness.prepare import Send, prepare, score
+from harness.prepare import Send, check_adapter, prepare, score
 from harness.profiler import Profiler, keep_freed_memory
 from harness.result import Item, Metric, Result, Store, Training, Trial
 from harness.task import Example, Task, task_hash
@@ -36,7 +36,13 @@ if torch.version.cuda is None:
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["chat_template", "prepare", "probe", "run_cell"]  # what the parent has done in workers
+__all__ = [
+    "chat_template",
+    "check_adapter",
+    "prepare",
+    "probe",
+    "run_cell",
+]  # what the parent has done in workers
 
 TARGET_SLACK = 1.25
 """Generation may run this much longer than the longest target seen in training."""
@@ -80,9 +86,15 @@ class _Cell:
                 f"task {self.task.name!r} changed while the run went on; run the same command again"
             )
         self.method: Method = registry.method(job.method)
+        if dict(self.method.config()) != job.identity["method_config"]:
+            raise UsageError(
+                f"method {self.method.name!r} changed while the run went on; run the same command again"
+            )
         self.engine = engine(job.engine)
         self.profiler = Profiler(self.device)
         self.train_examples = draw(job.splits.train, self.budget.train_examples, job.seed)
+        # A task may have fewer examples than the preset asks for, and so fewer steps.
+        self.own_budget = replace(self.budget, train_examples=len(self.train_examples))
 
     def run(self) -> Result:
         """Load, encode, train where the method does, evaluate; every phase measured."""
@@ -182,7 +194,7 @@ class _Cell:
         gc.collect()
         torch.manual_seed(self.job.seed)
         model = self._model(self.method.load(self.job.source), "load")
-        return self._model(self.method.adapt(model, self.budget), "adapt")
+        return self._model(self.method.adapt(model, self.own_budget), "adapt")
 
     def _optimizer(self, model: PreTrainedModel) -> Optimizer:
         return self.engine.optimizer(model, self.job.source.precision)
@@ -222,6 +234,7 @@ class _Cell:
             loss_of=self.engine.loss,
             learning_rate=rate,
             device=self.device,
+            penalty=self.method.penalty,
             after_step=self.method.after_step,
             progress=lambda done, total: self.send((label, done, total)),
         )

@@ -36,6 +36,15 @@ class Frozen(Method):
     learning_rates = (1e-3,)
 """
 
+OFF_METHOD = """
+from harness.methods.lora import Lora
+
+class Off(Lora):
+    name, description, rank = "off", "claims to start as the base", 4
+    def adapter(self):
+        return {**super().adapter(), "init_lora_weights": False}
+"""
+
 
 @pytest.mark.parametrize("name", [*registry.tasks(), *registry.methods()])
 def test_every_plugin_conforms(name: str) -> None:
@@ -57,3 +66,11 @@ def test_a_method_that_trains_nothing_is_caught(tmp_path: Path) -> None:
     path.write_text(BAD_METHOD)
     problems = [check.name for check in checks(str(path)) if check.problem]
     assert problems == ["something is trainable"]
+
+
+def test_a_method_that_does_not_start_as_the_base_is_caught(tmp_path: Path) -> None:
+    path = tmp_path / "off.py"
+    path.write_text(OFF_METHOD)
+    problems = {check.name: check.problem for check in checks(str(path)) if check.problem}
+    (problem,) = problems.values()
+    assert problem == "they differ in float32; a method that cannot says so: starts_as_base = False"

@@ -18,7 +18,10 @@ pytestmark = pytest.mark.filterwarnings(
 
 PROMPTS = [f"Sort this: {'ab' * n} {n}\nKind:" for n in (3, 11, 1, 7, 7)]
 LABELS = ["permissive", "weak copyleft", "no", "public domain"]
-METHODS = ["zero-shot", "full", "lora-r16", "qlora-r16", "prompt-tuning"]
+METHODS = [
+    "zero-shot", "full", "lora-r16", "lora-r16-emb", "dora-r16", "qlora-r16", "adalora", "prefix-tuning",
+    "prompt-tuning",
+]  # fmt: skip
 
 
 def adapted(toy: ModelSource, name: str) -> Any:

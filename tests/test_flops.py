@@ -12,7 +12,9 @@ from harness.model import ModelSource
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
 
 
-@pytest.mark.parametrize("name", ["full", "lora-r16", "qlora-r16", "prompt-tuning"])
+@pytest.mark.parametrize(
+    "name", ["full", "lora-r16", "lora-r16-emb", "qlora-r16", "adalora", "prefix-tuning", "prompt-tuning"]
+)
 def test_one_step_counts_what_the_formula_says(toy: ModelSource, name: str) -> None:
     method = registry.method(name)
     model = method.adapt(method.load(toy), preset("smoke"))

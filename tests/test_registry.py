@@ -26,12 +26,20 @@ def test_the_built_in_plugins_are_found() -> None:
     }  # fmt: skip
 
 
+def test_wildcards_stand_for_registered_methods() -> None:
+    known = list(registry.methods())
+    assert registry.method_references("lora-*") == [name for name in known if name.startswith("lora-")]
+    assert registry.method_references("full,*lora-r16,lora-r16") == ["full", "lora-r16", "qlora-r16"]
+    assert registry.method_references("all") == known
+
+
 @pytest.mark.parametrize(
     ("find", "name", "message"),
     [
         (registry.task, "legl_license", r"unknown task 'legl_license'; did you mean 'legal_license'\?"),
         (registry.method, "lora16", r"unknown method 'lora16'; did you mean 'lora-r16'\?"),
-        (registry.method, "xyz", r"unknown method 'xyz'\. Allowed: few-shot"),
+        (registry.method, "xyz", r"unknown method 'xyz'\. Allowed: adalora"),
+        (registry.method_references, "lroa-*", r"no method is called 'lroa-\*'\. Allowed: adalora, "),
         (registry.task, "nowhere.py", "there is no plugin file"),
         (registry.task_references, " , ", "the selection is empty"),
         (registry.task, "no_package.tasks:Mine", "cannot import 'no_package.tasks'"),

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from harness.errors import ModelError, UsageError
+from harness.errors import ModelError, PluginError, UsageError
 from harness.executor import Executor
 from harness.plan import Cell
 from harness.result import SCHEMA_VERSION, Result, Store
@@ -309,6 +309,36 @@ def test_a_task_that_changes_while_the_run_goes_on_stops_it(
     grid = build(replace(settings(toy_folder, tmp_path, "zero-shot"), tasks=str(rows)), executor, log)
     rows_file(rows, "uneven")
     with pytest.raises(UsageError, match="'mine' changed while the run went on"):
+        execute(grid, executor, log, force=False)
+
+
+def test_a_peft_configuration_runs_as_a_method(toy_folder: Path, tmp_path: Path, executor: Executor) -> None:
+    path = tmp_path / "mine" / "adapter_config.json"
+    path.parent.mkdir()
+    values = {
+        "peft_type": "ADALORA",
+        "init_r": 4,
+        "target_r": 2,
+        "total_step": 9,
+        "target_modules": "all-linear",
+    }
+    path.write_text(json.dumps(values))
+    (result,), _, _ = go(settings(toy_folder, tmp_path, str(path)), executor)
+    assert (result.method, result.status, result.identity["method_config"]) == ("mine", "ok", values)
+    path.write_text(json.dumps({**values, "peft_type": "ADA"}))
+    with pytest.raises(PluginError, match="has no peft_type 'ADA'"):
+        go(settings(toy_folder, tmp_path, str(path)), executor)
+
+
+def test_a_method_that_changes_while_the_run_goes_on_stops_it(
+    toy_folder: Path, tmp_path: Path, executor: Executor
+) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text('{"peft_type": "LORA", "r": 4, "target_modules": "all-linear"}')
+    log = Log()
+    grid = build(settings(toy_folder, tmp_path, str(path)), executor, log)
+    path.write_text('{"peft_type": "LORA", "r": 8, "target_modules": "all-linear"}')
+    with pytest.raises(UsageError, match="method 'mine' changed while the run went on"):
         execute(grid, executor, log, force=False)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from harness.train import Trained, rate_at, target_loss, train
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
 
 GOLDEN = Path(__file__).parent / "golden" / "losses.json"
-METHODS = ("full", "lora-r16", "qlora-r16", "prompt-tuning")
+METHODS = (
+    "full", "lora-r16", "qlora-r16", "prompt-tuning", "adalora", "prefix-tuning", "dora-r16", "lora-r16-emb",
+)  # fmt: skip
 
 
 def made(toy: ModelSource) -> list[Batch]:
@@ -30,13 +33,19 @@ def made(toy: ModelSource) -> list[Batch]:
 def adapted(toy: ModelSource, name: str) -> Any:
     torch.manual_seed(0)
     method = registry.method(name)
-    return method.adapt(method.load(toy), preset("smoke"))
+    return method.adapt(method.load(toy), replace(preset("smoke"), train_examples=48))
 
 
 def fit(
-    model: Any, made: list[Batch], rate: float, *, name: str = "fast", precision: str = "float32"
+    model: Any,
+    made: list[Batch],
+    rate: float,
+    *,
+    name: str = "fast",
+    precision: str = "float32",
+    method: str = "full",
 ) -> Trained:
-    chosen = engine(name)
+    chosen, owner = engine(name), registry.method(method)
     return train(
         model,
         chosen.optimizer(model, precision),
@@ -44,15 +53,16 @@ def fit(
         loss_of=chosen.loss,
         learning_rate=rate,
         device="cpu",
-        after_step=lambda model, step: None,
+        penalty=owner.penalty,
+        after_step=owner.after_step,
         progress=lambda done, total: None,
     )
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_both_engines_give_the_same_losses_and_gradients(toy: ModelSource, name: str) -> None:
-    fast = fit(adapted(toy, name), made(toy), 1e-2).curve
-    plain = fit(adapted(toy, name), made(toy), 1e-2, name="plain").curve
+    fast = fit(adapted(toy, name), made(toy), 1e-2, method=name).curve
+    plain = fit(adapted(toy, name), made(toy), 1e-2, method=name, name="plain").curve
     assert [point.loss for point in fast] == pytest.approx([point.loss for point in plain], abs=2e-4)
     assert [point.grad_norm for point in fast] == pytest.approx([p.grad_norm for p in plain], rel=2e-3)
 
@@ -60,14 +70,14 @@ def test_both_engines_give_the_same_losses_and_gradients(toy: ModelSource, name:
 @pytest.mark.parametrize("name", METHODS)
 def test_both_engines_agree_in_bfloat16(toy_folder: Path, name: str) -> None:
     half = resolve(str(toy_folder), device="cpu", precision="bfloat16")
-    fast = fit(adapted(half, name), made(half), 1e-2, precision="bfloat16").curve
-    plain = fit(adapted(half, name), made(half), 1e-2, name="plain", precision="bfloat16").curve
+    fast = fit(adapted(half, name), made(half), 1e-2, method=name, precision="bfloat16").curve
+    plain = fit(adapted(half, name), made(half), 1e-2, method=name, name="plain", precision="bfloat16").curve
     assert [point.loss for point in fast] == pytest.approx([point.loss for point in plain], abs=0.03)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_losses_equal_the_golden_curve(toy: ModelSource, name: str) -> None:
-    curve = [point.loss for point in fit(adapted(toy, name), made(toy), 1e-2).curve]
+    curve = [point.loss for point in fit(adapted(toy, name), made(toy), 1e-2, method=name).curve]
     golden = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
     if os.environ.get("TUNEOFF_UPDATE_GOLDEN"):
         golden[name] = [round(value or 0.0, 5) for value in curve]

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+INIT_TEXT = "Read the following task with care and give the one correct answer in exactly the form asked for."
+
+
 class PromptTuning(Method):
     """Twenty virtual tokens that start as the embeddings of a plain instruction.
 
@@ -22,11 +25,10 @@ class PromptTuning(Method):
     name = "prompt-tuning"
     description = "prompt tuning, 20 virtual tokens initialised from text"
     core = True
+    starts_as_base = False
     learning_rates = (3e0, 1e0, 3e-1, 1e-1)
     virtual_tokens: ClassVar[int] = 20
-    init_text: ClassVar[str] = (
-        "Read the following task with care and give the one correct answer in exactly the form asked for."
-    )
+    init_text: ClassVar[str] = INIT_TEXT
 
     def config(self) -> Mapping[str, Any]:
         """Number of virtual tokens and the text they start from."""

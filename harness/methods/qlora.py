@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 class Qlora(Lora):
-    """Base of the family; the adapter is LoRA's own."""
+    """Base of the family; the adapter is LoRA's own. Rates of rank 16 come from its sweep, others are its."""
+
+    learning_rates = (3e-3, 1e-3, 3e-4, 1e-4)
 
     def config(self) -> Mapping[str, Any]:
         """LoRA's arguments and how the frozen weights are stored."""
@@ -51,6 +53,14 @@ class Qlora(Lora):
         return model
 
 
+class QloraR8(Qlora):
+    """Rank 8 over NF4 weights."""
+
+    name = "qlora-r8"
+    description = "QLoRA, rank 8, NF4 with double quantisation"
+    rank = 8
+
+
 class QloraR16(Qlora):
     """Rank 16 over NF4 weights."""
 
@@ -58,4 +68,3 @@ class QloraR16(Qlora):
     description = "QLoRA, rank 16, NF4 with double quantisation"
     core = True
     rank = 16
-    learning_rates = (3e-3, 1e-3, 3e-4, 1e-4)

@@ -1,0 +1,46 @@
+"""What training leaves behind, on disk and back: an adapter's own files, or a whole model's."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.method import Method
+from harness.model import ModelSource
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def save(model: PreTrainedModel, folder: Path) -> int:
+    """Write the model as its users would keep it, in safetensors; the bytes of those.
+
+    Of a model that peft wraps that is the adapter alone: without a copy of the embeddings, which peft adds
+    where they have an adapter, as if they had been trained themselves.
+    """
+    import peft
+
+    options = {"save_embedding_layers": False} if isinstance(model, peft.PeftModel) else {}
+    model.save_pretrained(folder, **options)
+    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+
+
+def restore(method: Method, source: ModelSource, folder: Path) -> PreTrainedModel:
+    """The model that `save` wrote into `folder`, over a base loaded as the method has it."""
+    if not (folder / "adapter_config.json").exists():
+        return replace(source, path=str(folder)).load()
+    import peft
+
+    with warnings.catch_warnings():
+        # AdaLoRA's pattern of ranks goes by other keys than LoRA's, which peft looks for first.
+        warnings.filterwarnings(
+            "ignore", message=".*rank_pattern keys did not match", category=RuntimeWarning
+        )
+        # That merging unties a tied head.
+        warnings.filterwarnings("ignore", message=".*tie_word_embeddings", category=UserWarning)
+        restored: PreTrainedModel = peft.PeftModel.from_pretrained(
+            method.load(source), str(folder), autocast_adapter_dtype=False
+        )
+    return restored.eval()
