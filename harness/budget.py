@@ -22,7 +22,7 @@ class Budget:
         dev_examples: Items for choosing a learning rate.
         test_examples: Items of the final evaluation.
         seeds: Seeds a (task, method) pair runs with, counted from 0.
-        trials: Learning rates tried on dev; 1 means the method's default is used untested.
+        trials: Learning rates tried on dev (see `tune`); 1 means the method's default is used untested.
         timeout_seconds: Wall-clock after which a cell is stopped.
     """
 
@@ -89,7 +89,7 @@ PRESETS = {
         # quarter of an hour on two cores. benchmarks/gate_power.py compares splits into items and seeds.
         replace(_QUICK, name="ci", train_examples=128, test_examples=300, seeds=5, timeout_seconds=600),
         _QUICK,
-        # What the default learning rates were chosen with: quick, with every rate of the grid tried on dev.
+        # What the default learning rates are chosen with: quick, with every rate of the grid tried on dev.
         replace(_QUICK, name="sweep", dev_examples=200, trials=4),
         Budget(
             name="standard", train_examples=2000, epochs=2, batch_size=16, max_length=512, max_new_tokens=256,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from harness.budget import Budget
 from harness.environment import Environment
 from harness.method import Method
+from harness.tune import cost
 
 EVALUATION_SHARE = 0.35
 TRAINING_SHARE = 0.2
@@ -80,7 +81,7 @@ def estimate(
     tested += 4 * min(budget.test_examples, size.test) * target * size.generates
     seconds = 2 * parameters * tested / (EVALUATION_SHARE * environment.matmul_flops)
     if method.learning_rates:
-        runs = 1 + (budget.trials if budget.trials > 1 else 0)
+        runs = 1 + cost(min(budget.trials, len(method.learning_rates)))
         trained = min(budget.train_examples, size.train) * budget.epochs * (prompt + target)
         seconds += runs * 6 * parameters * trained / (TRAINING_SHARE * environment.matmul_flops)
     return FIXED_SECONDS + seconds

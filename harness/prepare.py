@@ -105,8 +105,8 @@ def check_method(method: Method) -> None:
             ) from error
 
 
-def check_adapter(reference: str, send: Send) -> None:
-    """Refuse a peft configuration that the installed peft does not take.
+def check_adapter(reference: str, send: Send) -> str:
+    """What a peft configuration comes to, if the installed peft takes it.
 
     Raises:
         PluginError: Its type or one of its settings is none of peft's.
@@ -114,6 +114,7 @@ def check_adapter(reference: str, send: Send) -> None:
     method = registry.method(reference)
     if isinstance(method, PeftFile):
         method.check()
+    return f"{method.name}: {method.description} ({', '.join(f'{rate:g}' for rate in method.learning_rates)})"
 
 
 def check_names(names: Sequence[str], kind: str) -> None:

@@ -16,9 +16,9 @@ from typing import Any
 from harness.errors import ResultError
 from harness.typed import build, check
 
-SCHEMA_VERSION = 2
-READABLE = (1, 2)
-"""Version 1 has no baselines; they are read as None."""
+SCHEMA_VERSION = 3
+READABLE = (1, 2, 3)
+"""Version 1 has no baselines, version 2 no rungs of trials; what is missing is read as None."""
 TEMPORARY = re.compile(r"\..+\.json\.\d+")
 """What `write_atomic` calls a result that is being written."""
 STATUSES = ("ok", "skipped", "oom", "degenerate", "failed", "timeout")
@@ -98,11 +98,16 @@ class Phase:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
-    """One learning rate tried on dev: its score there and the seconds it took, evaluation included."""
+    """One learning rate tried on dev: its score there and the seconds it took, evaluation included.
+
+    `rung` counts from 1 and `steps` are the optimizer steps that the rate was tried for.
+    """
 
     learning_rate: float
     score: float
     seconds: float
+    rung: int | None = None
+    steps: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -20,6 +20,7 @@ from harness.method import Method
 from harness.plan import Cell, plan
 from harness.prepare import check_method, check_names, plugin_code
 from harness.result import FINAL, DamagedError, Result, Store
+from harness.tune import PROTOCOL
 
 PREPARE_SECONDS = 900.0
 RENDER_SECONDS = 60.0
@@ -102,7 +103,7 @@ def build(settings: Settings, executor: Executor, listener: Listener) -> Grid:
     )
     for name in methods:
         if name.endswith(".json"):
-            _value(executor.call("check_adapter", name, timeout=PREPARE_SECONDS), name)
+            listener.note(_value(executor.call("check_adapter", name, timeout=PREPARE_SECONDS), name))
     prepared = {}
     for name in task_names:
         listener.note(f"loading {name}")
@@ -248,6 +249,7 @@ def identify(grid: Grid, cell: Cell) -> dict[str, Any]:
         "learning_rates": list(method.learning_rates),
         "shots": method.shots,
         "recipe": RECIPE.to_dict(),
+        "tuning": PROTOCOL if grid.budget.trials > 1 else None,
         "engine": grid.engine,
         "seed": cell.seed,
         # How many seeds a grid has does not touch a cell: seeds can be added to a finished run.

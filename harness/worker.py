@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -12,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 import transformers  # noqa: F401 -- so that forked cells find it loaded
 
-from harness import environment, metrics, registry, sandbox, stats
+from harness import environment, registry, sandbox, tune
 from harness.data import Batch, Encoder, batches, draw, solved
 from harness.engine import engine, release
 from harness.errors import PluginError, UsageError
-from harness.evaluate import Answer, Answers, encode_prompts
+from harness.examine import Examiner
 from harness.flops import forward_formula, train_step_flops
 from harness.job import Job
 from harness.method import Method
 from harness.model import ModelSource, count_parameters, quieten, trainable_bytes
-from harness.prepare import Send, check_adapter, prepare, score
+from harness.prepare import Send, check_adapter, prepare
 from harness.profiler import Profiler, keep_freed_memory
-from harness.result import Item, Metric, Result, Store, Training, Trial
-from harness.task import Example, Task, task_hash
+from harness.result import Result, Store, Training, Trial
+from harness.task import Task, task_hash
 from harness.train import Optimizer, Trained, train
 
 if torch.version.cuda is None:
@@ -125,16 +124,14 @@ class _Cell:
             if base.status != "ok":
                 return self._finish(base)
         with self._phase("evaluate"):
-            evaluator = self._evaluator(self.model, "evaluate")
-            answers = self._answers(evaluator, self.test_examples)
-            items = self._score(self.test_examples, answers)
+            tested = self.examiner.examine(self.model, self.test_examples, "evaluate")
         base = replace(
             base,
-            items=items,
-            metric=self._metric(items),
-            generation=self._generation(),
+            items=tested.items,
+            metric=self.examiner.metric(tested.items, self.test_examples),
+            generation=self.examiner.settings(),
             flops={**(base.flops or {"train": None, "train_formula": None}),
-                   "evaluate": forward_formula(self.model, evaluator.tokens)},
+                   "evaluate": forward_formula(self.model, tested.tokens)},
         )  # fmt: skip
         return self._finish(base)
 
@@ -145,18 +142,18 @@ class _Cell:
             flops = train_step_flops(self.model, self.typical.to(self.device))
         scale = sum(batch.ids.numel() for batch in self.batches) / self.typical.ids.numel()
         self.work = flops.counted * scale
-        rate, trials = self.method.learning_rates[0], list[Trial]()
+        rate, trials = self.method.learning_rates[0], tuple[Trial, ...]()
         if self.budget.trials > 1:
             del self.model, optimizer  # the trials need their room
             with self._phase("tune"):
-                trials = self._tune()
-                rate = max(trials, key=lambda trial: trial.score).learning_rate
+                rates = self.method.learning_rates[: self.budget.trials]
+                rate, trials = tune.choose(rates, len(self.batches), self._attempt)
                 self.model = self._fresh_model()
                 optimizer = self._optimizer(self.model)
         with self._phase("compile"):
             compiled = self.engine.compile(self.model, self.batches, self.work)
         with self._phase("train"):
-            trained = self._train(self.model, optimizer, rate, "train")
+            trained = self._train(self.model, optimizer, self.batches, rate, "train")
         release(self.model)
         return replace(
             base,
@@ -189,12 +186,15 @@ class _Cell:
             energy_joules=sum(known) if known and len(known) == len(joules) else None,
         )
 
-    def _fresh_model(self) -> PreTrainedModel:
-        """A newly loaded and adapted model; the same for the same seed."""
+    def _fresh_model(self, steps: int | None = None) -> PreTrainedModel:
+        """A newly loaded model, adapted for all or for so many steps; the same for the same seed."""
+        budget = self.own_budget
+        if steps is not None:
+            budget = replace(budget, epochs=1, train_examples=steps * budget.batch_size)
         gc.collect()
         torch.manual_seed(self.job.seed)
         model = self._model(self.method.load(self.job.source), "load")
-        return self._model(self.method.adapt(model, self.own_budget), "adapt")
+        return self._model(self.method.adapt(model, budget), "adapt")
 
     def _optimizer(self, model: PreTrainedModel) -> Optimizer:
         return self.engine.optimizer(model, self.job.source.precision)
@@ -213,8 +213,15 @@ class _Cell:
         encoded = [self.encoder.pair(task.prompt(x), task.target(x)) for x in self.train_examples]
         self.truncated = sum(sequence.truncated for sequence in encoded)
         longest = max(len(sequence.ids) - sequence.target_start for sequence in encoded)
-        self.max_new_tokens = min(budget.max_new_tokens, math.ceil(TARGET_SLACK * longest))
-        self.shots = solved(task, self.train_examples, self.method.shots, self.job.seed)
+        self.examiner = Examiner(
+            task=task,
+            encoder=self.encoder,
+            engine=self.engine,
+            shots=solved(task, self.train_examples, self.method.shots, self.job.seed),
+            max_new_tokens=min(budget.max_new_tokens, math.ceil(TARGET_SLACK * longest)),
+            device=self.device,
+            send=self.send,
+        )
         self.batches: Sequence[Batch] = ()
         if self.method.learning_rates:
             pad, seed = self.encoder.end, self.job.seed
@@ -225,12 +232,14 @@ class _Cell:
             middle = sorted(encoded, key=lambda sequence: len(sequence.ids))[len(encoded) // 2]
             (self.typical,) = batches([middle], batch_size=1, epochs=1, seed=seed, pad=pad)
 
-    def _train(self, model: PreTrainedModel, optimizer: Optimizer, rate: float, label: str) -> Trained:
+    def _train(
+        self, model: PreTrainedModel, optimizer: Optimizer, made: Sequence[Batch], rate: float, label: str
+    ) -> Trained:
         torch.manual_seed(self.job.seed)
         return train(
             model,
             optimizer,
-            self.batches,
+            made,
             loss_of=self.engine.loss,
             learning_rate=rate,
             device=self.device,
@@ -239,7 +248,7 @@ class _Cell:
             progress=lambda done, total: self.send((label, done, total)),
         )
 
-    def _training(self, trained: Trained, rate: float, trials: list[Trial]) -> Training:
+    def _training(self, trained: Trained, rate: float, trials: tuple[Trial, ...]) -> Training:
         return Training(
             steps=len(trained.curve),
             examples=len(self.train_examples) * self.budget.epochs,
@@ -247,74 +256,16 @@ class _Cell:
             tokens_per_second=trained.tokens / self.profiler.phases["train"].seconds,
             learning_rate=rate,
             truncated=self.truncated,
-            trials=tuple(trials),
+            trials=trials,
         )
 
-    def _tune(self) -> list[Trial]:
-        """One full training run on each of the first rates of the method's grid, scored on dev."""
-        trials = []
-        rates = self.method.learning_rates[: self.budget.trials]
-        for number, rate in enumerate(rates, 1):
-            start = time.perf_counter()
-            model = self._fresh_model()
-            optimizer = self._optimizer(model)
-            self.engine.compile(model, self.batches, self.work)
-            trained = self._train(model, optimizer, rate, f"tune {number}/{len(rates)}")
-            release(model)
-            score = 0.0
-            if trained.degenerate is None:
-                evaluator = self._evaluator(model, f"tune {number}/{len(rates)}")
-                answers = self._answers(evaluator, self.dev_examples)
-                items = self._score(self.dev_examples, answers)
-                score = sum(item.score for item in items) / len(items)
-            trials.append(Trial(learning_rate=rate, score=score, seconds=time.perf_counter() - start))
-            del model, optimizer
-        return trials
-
-    def _evaluator(self, model: PreTrainedModel, label: str) -> Answers:
-        return self.engine.evaluator(
-            model,
-            self.encoder,
-            device=self.device,
-            progress=lambda done, total: self.send((label, done, total)),
-        )
-
-    def _answers(self, evaluator: Answers, examples: Sequence[Example]) -> list[Answer]:
-        texts = [self.task.prompt(example) for example in examples]
-        prompts = encode_prompts(self.encoder, texts, self.shots)
-        if self.task.labels is None:
-            return evaluator.generate(prompts, self.max_new_tokens, stop=self.task.stop)
-        joined = [self.encoder.follow(texts[0], label) for label in self.task.labels]
-        return evaluator.choose(prompts, joined, self.task.labels)
-
-    def _score(self, examples: Sequence[Example], answers: Sequence[Answer]) -> tuple[Item, ...]:
-        return tuple(
-            Item(
-                id=example.id,
-                score=score(self.task, example, answer.text),
-                output=answer.text,
-                truncated=answer.truncated,
-            )
-            for example, answer in zip(examples, answers, strict=True)
-        )
-
-    def _metric(self, items: Sequence[Item]) -> Metric:
-        value = metrics.compute(
-            self.task.metric,
-            [item.output for item in items],
-            [self.task.target(example) for example in self.test_examples],
-            [item.score for item in items],
-        )["value"]
-        interval = stats.mean_interval([item.score for item in items])
-        return Metric(
-            name=self.task.metric, value=value, ci_low=interval.low, ci_high=interval.high, n=len(items)
-        )
-
-    def _generation(self) -> dict[str, Any]:
-        if self.task.labels is not None:
-            return {"decoding": "label likelihood", "normalisation": "none: sum over the label's tokens"}
-        return {
-            "decoding": "greedy",
-            "max_new_tokens": self.max_new_tokens,
-            "stop": self.task.stop or "end token",
-        }
+    def _attempt(self, rate: float, steps: int, label: str) -> float:
+        """Mean score on dev after `steps` steps at a rate; 0 where they were no training."""
+        model, made = self._fresh_model(steps), self.batches[:steps]
+        optimizer = self._optimizer(model)
+        self.engine.compile(model, made, self.work * steps / len(self.batches))
+        trained = self._train(model, optimizer, made, rate, label)
+        release(model)
+        if trained.degenerate is not None:
+            return 0.0
+        return self.examiner.examine(model, self.dev_examples, label).mean

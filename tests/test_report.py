@@ -17,6 +17,7 @@ from harness.report.findings import cautions, findings
 from harness.report.page import BEGIN, END, slug
 from harness.report.palette import LOOKS, look, order
 from harness.report.rows import board, compared, gain, shares
+from harness.result import Trial
 from harness.stats import Interval
 from tests import synthetic
 
@@ -49,6 +50,26 @@ def test_snapshot(rendered):
         SNAPSHOT.parent.mkdir(exist_ok=True)
         SNAPSHOT.write_text(text, encoding="utf-8")
     assert text == SNAPSHOT.read_text(encoding="utf-8"), "intended? then run with TUNEOFF_UPDATE_SNAPSHOTS=1"
+
+
+def test_trials_are_shown_with_their_scores_and_cost(tmp_path):
+    lora = synthetic.cell("legal_license", "lora-r16")
+    trials = (
+        *(
+            Trial(learning_rate=r, score=s, seconds=4.0, rung=1, steps=7)
+            for r, s in ((1e-3, 0.4), (3e-3, 0.5))
+        ),
+        Trial(learning_rate=3e-3, score=0.625, seconds=52.0, rung=2, steps=14),
+    )
+    tuned = replace(lora, train=replace(lora.train, trials=trials, learning_rate=3e-3))
+    said = section(
+        text_of([tuned, synthetic.cell("legal_license", "full")], tmp_path), "Learning-rate trials"
+    )
+    assert said.strip().splitlines()[-1] == (
+        "| `legal_license` | `lora-r16` | 0 | "
+        "7 steps: 1e-3 40.0%, 3e-3 50.0%; 14 steps: 3e-3 62.5% | 3e-3 | 1 min |"
+    )
+    assert "Learning-rate trials" not in text_of([lora], tmp_path)
 
 
 def test_figures_exist_in_readme_size(rendered):

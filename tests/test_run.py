@@ -114,7 +114,7 @@ def test_a_grid_runs_reports_resumes_and_repeats_exactly(
     lora = results[2]
     assert lora.metric is not None
     assert lora.metric.n == len(lora.items) == 16
-    assert set(lora.phases) == {"load", "encode", "flops", "train", "evaluate"}
+    assert set(lora.phases) == {"load", "encode", "flops", "compile", "train", "evaluate"}
     assert lora.train is not None
     assert lora.train.steps == len(lora.curve) == 2
     assert lora.parameters is not None
@@ -136,14 +136,20 @@ def test_learning_rate_trials_are_recorded_and_the_best_is_used(
 ) -> None:
     log = Log()
     grid = build(settings(toy_folder, tmp_path, "lora-r16"), executor, log)
-    grid = replace(grid, budget=replace(grid.budget, trials=2))
+    grid = replace(grid, budget=replace(grid.budget, trials=3))
     (result,) = execute(grid, executor, log, force=False)
     assert result.train is not None
     trials = result.train.trials
-    assert [trial.learning_rate for trial in trials] == result.identity["learning_rates"][:2]
-    best = max(trials, key=lambda trial: trial.score)
+    rates = result.identity["learning_rates"]
+    assert [(trial.rung, trial.steps) for trial in trials] == [(1, 1), (1, 1), (1, 1), (2, 1), (2, 1)]
+    assert [trial.learning_rate for trial in trials[:3]] == rates[:3]
+    best = max(trials[3:], key=lambda trial: trial.score)
     assert result.train.learning_rate == best.learning_rate
+    assert result.train.steps == 2
     assert result.phases["tune"].seconds >= sum(trial.seconds for trial in trials)
+    assert result.identity["tuning"] == "successive halving, on dev"
+    report = (tmp_path / "reports" / "report.md").read_text()
+    assert "## Learning-rate trials" in report
 
 
 @pytest.mark.parametrize(
@@ -323,7 +329,9 @@ def test_a_peft_configuration_runs_as_a_method(toy_folder: Path, tmp_path: Path,
         "target_modules": "all-linear",
     }
     path.write_text(json.dumps(values))
-    (result,), _, _ = go(settings(toy_folder, tmp_path, str(path)), executor)
+    (result,), log, _ = go(settings(toy_folder, tmp_path, str(path)), executor)
+    rates = "(0.001, 0.003, 0.01, 0.0003)"
+    assert f"mine: peft ADALORA as in {path}; ADALORA's learning rates {rates}" in log.notes
     assert (result.method, result.status, result.identity["method_config"]) == ("mine", "ok", values)
     path.write_text(json.dumps({**values, "peft_type": "ADA"}))
     with pytest.raises(PluginError, match="has no peft_type 'ADA'"):

@@ -156,6 +156,31 @@ def truncation_table(rows: Board) -> pd.DataFrame | None:
     return pd.DataFrame(lines) if lines else None
 
 
+def trials_table(results: Sequence[Result]) -> pd.DataFrame | None:
+    """Every learning rate that was tried on dev, rung by rung, and what that cost; None where none was."""
+    lines = []
+    for cell in results:
+        if cell.train and cell.train.trials:
+            rungs: dict[int | None, list[str]] = {}
+            for trial in cell.train.trials:
+                tried = f"{words.rate(trial.learning_rate)} {words.percent(trial.score)}"
+                rungs.setdefault(trial.steps, []).append(tried)
+            lines.append(
+                {
+                    "task": words.code(cell.task),
+                    "method": words.code(cell.method),
+                    "seed": str(cell.seed),
+                    "rates tried and their scores on dev": "; ".join(
+                        f"{'all' if steps is None else steps} steps: {', '.join(tried)}"
+                        for steps, tried in rungs.items()
+                    ),
+                    "chosen": words.rate(cell.train.learning_rate),
+                    "time": words.seconds(sum(trial.seconds for trial in cell.train.trials)),
+                }
+            )
+    return pd.DataFrame(lines) if lines else None
+
+
 def methods_table(results: Sequence[Result], methods: Sequence[str]) -> pd.DataFrame:
     """Each method's configuration, its learning rates, and how many it could try."""
     lines = []
