@@ -9,7 +9,9 @@ from harness.regression.outcome import Outcome
 
 MUST_AGREE = ("task_version", "task_hash", "data", "chat_template", "model", "budget", "precision")
 """Parts of a cell's identity without which two scores answer different questions."""
-MAY_DIFFER = ("method_config", "learning_rates", "shots", "recipe", "engine", "device", "machine", "versions")
+MAY_DIFFER = (
+    "method_config", "learning_rates", "shots", "recipe", "tuning", "engine", "device", "machine", "versions",
+)  # fmt: skip
 """Parts that a change may be about: compared all the same, and shown."""
 HARMLESS = ("budget.name", "budget.timeout_seconds", "model.source", "model.trust")
 """Fields that determine nothing: a model is its weights, whatever they are called."""
