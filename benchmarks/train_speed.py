@@ -110,7 +110,8 @@ def _ours(cell: Cell, environment: Any) -> Figures:
     compiled = time.perf_counter() - start
     trained = train(
         model, optimizer, batches, loss_of=fast.loss, learning_rate=method.learning_rates[0],
-        device=environment.device, after_step=method.after_step, progress=lambda done, total: None,
+        device=environment.device, penalty=method.penalty, after_step=method.after_step,
+        progress=lambda done, total: None,
     )  # fmt: skip
     curve = [(point.seconds, point.loss or 0.0, point.grad_norm or 0.0) for point in trained.curve]
     return _figures(
