@@ -87,7 +87,7 @@ PRESETS = {
         ),
         # What the regression gate runs (docs/gate.md): two tasks under the core methods, in a
         # quarter of an hour on two cores. benchmarks/gate_power.py compares splits into items and seeds.
-        replace(_QUICK, name="ci", train_examples=128, test_examples=300, seeds=5, timeout_seconds=600),
+        replace(_QUICK, name="ci", train_examples=128, test_examples=300, seeds=4, timeout_seconds=600),
         _QUICK,
         # What the default learning rates are chosen with: quick, with every rate of the grid tried on dev.
         replace(_QUICK, name="sweep", dev_examples=200, trials=4),
