@@ -49,6 +49,13 @@ def test_each_cost_has_its_own_tolerance(cost, interleaved):
         assert check.exit_code(strict=True) == (expected == verdicts.REGRESSION)
 
 
+@pytest.mark.parametrize(("cost", "factor"), [("train_seconds", 9.0), ("tokens_per_second", 0.1)])
+def test_a_busy_moment_of_the_machine_is_no_regression(cost, factor):
+    busy = changed(costly(), lambda one: one.seed > 0, costs={**COSTS, cost: COSTS[cost] * factor})
+    assert verdict(compare(costly(), busy), cost).verdict == verdicts.PASS
+    assert verdict(compare(costly(), costly(**{cost: factor})), cost).verdict == verdicts.REGRESSION
+
+
 def test_tokens_a_second_are_worse_when_lower():
     slower = verdict(compare(costly(), costly(tokens_per_second=0.5)), "tokens_per_second")
     assert slower.verdict == verdicts.REGRESSION

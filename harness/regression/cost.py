@@ -20,7 +20,8 @@ class Tolerance:
         label: What the report calls it, with its unit.
         one_job: Allowed where both sides ran interleaved in one job, or where the cost is no time.
         same_machine: Allowed where only the machines' fingerprints agree; None for costs that need neither.
-        total: Judge the geometric mean over tasks rather than the task that is worst: for noisy costs.
+        total: Judge the geometric mean over tasks, each by its best seed, rather than the worst task's mean
+            over seeds: for noisy costs.
         exact: A fall is a regression too: the method is no longer the same.
         by_seed: Depends on the examples that a seed draws.
         shortest: Seconds below which a baseline's phase is too short to compare.
@@ -72,7 +73,8 @@ def judge(pairs: Sequence[Pair], *, interleaved: bool) -> list[Cost]:
 def _judge(method: str, cost: str, pairs: Sequence[Pair], interleaved: bool) -> Cost | None:
     tolerance = TOLERANCES[cost]
     figures = {
-        pair.task: (_mean(pair, pair.baseline, cost), _mean(pair, pair.candidate, cost)) for pair in pairs
+        pair.task: (_over_seeds(pair, pair.baseline, cost), _over_seeds(pair, pair.candidate, cost))
+        for pair in pairs
     }
     known = {task: (old, new) for task, (old, new) in figures.items() if old is not None and new is not None}
     if all(old is None and new is None for old, new in figures.values()):
@@ -133,11 +135,18 @@ def _shared(pair: Pair) -> set[int]:
     return set(pair.baseline) & set(pair.candidate)
 
 
-def _mean(pair: Pair, side: dict[int, Outcome], cost: str) -> float | None:
-    """Over the seeds that both sides ran, over all where there is none; None if one is unknown."""
+def _over_seeds(pair: Pair, side: dict[int, Outcome], cost: str) -> float | None:
+    """Over the seeds that both sides ran, over all where there is none; None if one is unknown.
+
+    Of costs in time the best seed's: whatever else a shared machine does can only make the others worse.
+    """
     chosen = [side[seed].costs.get(cost) for seed in _shared(pair) or side]
     known = [value for value in chosen if value is not None]
-    return math.fsum(known) / len(known) if len(known) == len(chosen) else None
+    if len(known) < len(chosen):
+        return None
+    if TOLERANCES[cost].total:
+        return max(known) if cost in HIGHER_IS_BETTER else min(known)
+    return math.fsum(known) / len(known)
 
 
 def _ratio(cost: str, baseline: float, candidate: float) -> float:
