@@ -12,7 +12,7 @@ import pytest
 
 from harness.errors import PluginError, ResultError, TuneoffError
 from harness.executor import Executor
-from harness.result import Store
+from harness.result import SCHEMA_VERSION, Store
 from harness.run import Listener, build, execute
 from harness.sandbox import isolation
 from tests.test_run import ROOT, command, finished, go, settings, started
@@ -177,7 +177,7 @@ def test_a_result_of_a_newer_version_is_left_alone(
     chosen = settings(toy_folder, tmp_path, "zero-shot")
     (result,), _, grid = go(chosen, executor)
     path = grid.store.path(result.task, result.method, 0)
-    newer = path.read_text().replace('"schema_version": 2', '"schema_version": 99')
+    newer = path.read_text().replace(f'"schema_version": {SCHEMA_VERSION}', '"schema_version": 99')
     path.write_text(newer)
     with pytest.raises(ResultError, match=r"a newer Tuneoff wrote it .*; upgrade, or name another folder"):
         go(chosen, executor)
