@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.atomic import write_atomic
 from harness.errors import ResultError
 from harness.typed import build, check
 
 SCHEMA_VERSION = 3
 READABLE = (1, 2, 3)
-"""Version 1 has no baselines, version 2 no rungs of trials; what is missing is read as None."""
+"""Version 1 has no baselines, version 2 no rungs of trials or retention; what is missing reads as None."""
 TEMPORARY = re.compile(r"\..+\.json\.\d+")
 """What `write_atomic` calls a result that is being written."""
 STATUSES = ("ok", "skipped", "oom", "degenerate", "failed", "timeout")
@@ -124,6 +123,22 @@ class Training:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Retention:
+    """Mean loss (nats a token) of the base model and of the trained one on the same held-out passages.
+
+    A loss is None where it was not finite. `tokens` are those predicted; `sha256` is over the passages,
+    which are those of the standard library of this version of `python`.
+    """
+
+    loss_before: float | None
+    loss_after: float | None
+    passages: int
+    tokens: int
+    sha256: str
+    python: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
     """Everything measured in one cell.
 
@@ -133,6 +148,7 @@ class Result:
         baselines: Mean score on the same test items of answers without learning, by rule.
         parameters: `total` and `trainable` counts.
         adapter_bytes: Size of the trained tensors in the compute precision; None if nothing is trained.
+        retention: By kind of passage, "prose" and "code"; None where nothing was trained.
         flops: `train` and `evaluate` as counted, `train_formula` by the published formula.
         environment: Device, versions, machine fingerprint, commit.
     """
@@ -153,6 +169,7 @@ class Result:
     generation: Mapping[str, Any] | None = None
     parameters: Mapping[str, int] | None = None
     adapter_bytes: int | None = None
+    retention: Mapping[str, Retention] | None = None
     flops: Mapping[str, float | None] | None = None
     energy_joules: float | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
@@ -219,26 +236,6 @@ def finite(value: float) -> float | None:
 
 def _checksum(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-
-
-def write_atomic(path: Path, text: str) -> None:
-    """Write `text` so that `path` holds either its old content or all of the new, whatever happens.
-
-    Raises:
-        ResultError: The folder cannot be written or the disk is full; the old file is untouched.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise ResultError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 class Store:

@@ -23,6 +23,7 @@ from harness.model import ModelSource, count_parameters, quieten, trainable_byte
 from harness.prepare import Send, check_adapter, prepare
 from harness.profiler import Profiler, keep_freed_memory
 from harness.result import Result, Store, Training, Trial
+from harness.retention import Retained, passages_for
 from harness.task import Task, task_hash
 from harness.train import Optimizer, Trained, train
 
@@ -96,13 +97,16 @@ class _Cell:
         self.own_budget = replace(self.budget, train_examples=len(self.train_examples))
 
     def run(self) -> Result:
-        """Load, encode, train where the method does, evaluate; every phase measured."""
+        """Encode, load, train where the method does, evaluate; every phase measured."""
         job = self.job
-        with self._phase("load"):
-            self.encoder = Encoder(job.source.tokenizer(), self.budget.max_length, chat=job.chat)
-            self.model = self._fresh_model()
         with self._phase("encode"):
+            self.encoder = Encoder(job.source.tokenizer(), self.budget.max_length, chat=job.chat)
             self._encode()
+        if self.method.learning_rates:
+            with self._phase("retention before"):
+                self._read_base()
+        with self._phase("load"):
+            self.model = self._fresh_model()
         base = Result(
             status="ok",
             reason=None,
@@ -155,6 +159,8 @@ class _Cell:
         with self._phase("train"):
             trained = self._train(self.model, optimizer, self.batches, rate, "train")
         release(self.model)
+        with self._phase("retention after"):
+            kept = self.retained.compare(self.base_losses, self.retained.losses(self.model))
         return replace(
             base,
             environment={
@@ -165,6 +171,7 @@ class _Cell:
             reason=trained.degenerate,
             curve=trained.curve,
             adapter_bytes=trainable_bytes(self.model),
+            retention=kept,
             train=self._training(trained, rate, trials),
             flops={
                 "train": self.work,
@@ -231,6 +238,15 @@ class _Cell:
             # One sequence of median length stands for all in the count of operations.
             middle = sorted(encoded, key=lambda sequence: len(sequence.ids))[len(encoded) // 2]
             (self.typical,) = batches([middle], batch_size=1, epochs=1, seed=seed, pad=pad)
+
+    def _read_base(self) -> None:
+        """Take the base model's losses on the passages: the same model for all methods, as users have it.
+
+        It is gone again before the method's own is loaded, so that there is never room for two needed.
+        """
+        count = passages_for(self.budget.test_examples)
+        self.retained = Retained(self.encoder, self.engine.loss, device=self.device, count=count)
+        self.base_losses = self.retained.losses(self.job.source.load())
 
     def _train(
         self, model: PreTrainedModel, optimizer: Optimizer, made: Sequence[Batch], rate: float, label: str

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from harness.budget import Budget
-from harness.result import Item, Metric, Phase, Point, Result, Training
+from harness.result import Item, Metric, Phase, Point, Result, Retention, Training
 
 # Not a preset: the snapshot must not move when a preset does.
 BUDGET = Budget(
@@ -86,7 +86,8 @@ def ended(result: Result, status: str, reason: str | None) -> Result:
     """The same cell as if it had ended otherwise, with nothing measured."""
     return replace(
         result, status=status, reason=reason, metric=None, items=(), curve=(), phases={}, train=None,
-        generation=None, parameters=None, adapter_bytes=None, flops=None, energy_joules=None,
+        generation=None, parameters=None, adapter_bytes=None, retention=None, flops=None,
+        energy_joules=None,
     )  # fmt: skip
 
 
@@ -130,7 +131,12 @@ def _environment() -> dict[str, object]:
 def _phases(method: str, place: int) -> dict[str, object]:
     seconds = {"load": 0.9, "encode": 0.4, "evaluate": 20.0 + 30 * place}
     if method not in ("zero-shot", "few-shot"):
-        seconds |= {"flops": 2.1, "train": (40 + 25 * place) * _slowness(method)}
+        seconds |= {
+            "retention before": 3.2,
+            "retention after": 2.4,
+            "flops": 2.1,
+            "train": (40 + 25 * place) * _slowness(method),
+        }
     peaks = {"train": (3.1 if method == "full" else 1.9 + 0.2 * len(method) % 0.7) * 1e9}
     return {
         "phases": {
@@ -171,6 +177,13 @@ def _training(method: str, goal: float, place: int, rng: np.random.Generator) ->
         ),
         "parameters": {"total": total, "trainable": trainable},
         "adapter_bytes": 2 * trainable,
+        "retention": {
+            kind: Retention(
+                loss_before=before, loss_after=before + forgotten * len(method) / 20, passages=24,
+                tokens=2000, sha256=kind[0] * 64, python="3.11.9",
+            )
+            for kind, before, forgotten in (("prose", 2.75, 0.25), ("code", 1.5, -0.01))
+        },
         "flops": {
             "train": 3.9e13 * (1 if method == "full" else 0.68), "train_formula": 3.8e13, "evaluate": 1e13,
         },

@@ -72,6 +72,18 @@ def test_trials_are_shown_with_their_scores_and_cost(tmp_path):
     assert "Learning-rate trials" not in text_of([lora], tmp_path)
 
 
+def test_retention_is_shown_where_it_was_measured(tmp_path):
+    lora = synthetic.cell("legal_license", "lora-r16")
+    kept = {
+        "prose": replace(lora.retention["prose"], loss_before=2.5, loss_after=2.625),
+        "code": replace(lora.retention["code"], loss_before=1.25, loss_after=None),
+    }
+    cells = [replace(lora, retention=kept), synthetic.cell("legal_license", "zero-shot")]
+    said = section(text_of(cells, tmp_path), "What the model kept").strip().splitlines()
+    assert said[-1] == "| `legal_license` | `lora-r16` | 2.500 | 2.625 | +0.125 | 1.250 | - | - |"
+    assert "What the model kept" not in text_of([replace(lora, retention=None)], tmp_path)
+
+
 def test_figures_exist_in_readme_size(rendered):
     linked = set(re.findall(r"\]\(([^)]+\.png)\)", rendered.read_text(encoding="utf-8")))
     assert linked == {f"{name}.png" for name in CHARTS} | {f"quality-{task}.png" for task in synthetic.TASKS}
@@ -215,7 +227,7 @@ def test_text_from_results_stays_text(tmp_path):
     assert not {"html_block", "html_inline", "link_open", "s_open"} & kinds
     sources = [child.attrs["src"] for child in inline if child.type == "image"]
     assert all(source.startswith(("quality-", "learning-", "where-")) for source in sources)
-    assert sum(token.type == "heading_open" for token in tokens) == 6
+    assert sum(token.type == "heading_open" for token in tokens) == 7
     for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
 
@@ -350,6 +362,11 @@ def test_other_formats():
     assert words.points(Interval(value=0.0001, low=-0.01, high=0.02)) == "0.0 points [-1.0, 2.0]"
     assert words.gigabytes(1_234_000_000) == "1.23 GB"
     assert [words.rate(value) for value in (2e-4, 1.5e-3, 5e-05, 1.0)] == ["2e-4", "1.5e-3", "5e-5", "1e0"]
+    assert [words.nats(value, signed=True) for value in (0.0214, -1.5, -0.0001)] == [
+        "+0.021",
+        "-1.500",
+        "0.000",
+    ]
     assert words.listed(["a"]) == "a"
     assert words.listed(["a", "b", "c"]) == "a, b and c"
     assert words.escaped("x" * 400).endswith("...")

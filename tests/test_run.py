@@ -114,7 +114,13 @@ def test_a_grid_runs_reports_resumes_and_repeats_exactly(
     lora = results[2]
     assert lora.metric is not None
     assert lora.metric.n == len(lora.items) == 16
-    assert set(lora.phases) == {"load", "encode", "flops", "compile", "train", "evaluate"}
+    assert set(lora.phases) == {
+        "encode", "retention before", "load", "flops", "compile", "train", "retention after", "evaluate",
+    }  # fmt: skip
+    assert lora.retention is not None
+    assert {kind: kept.passages for kind, kept in lora.retention.items()} == {"prose": 8, "code": 8}
+    assert all(kept.loss_before != kept.loss_after for kept in lora.retention.values())
+    assert [result.retention for result in results[:2]] == [None, None]
     assert lora.train is not None
     assert lora.train.steps == len(lora.curve) == 2
     assert lora.parameters is not None

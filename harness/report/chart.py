@@ -47,6 +47,8 @@ PHASES = {
     "flops": "#CC79A7",
     "tune": "#56B4E9",
     "train": "#0072B2",
+    "retention before": "#009E73",
+    "retention after": "#8FD3BD",
     "evaluate": "#E69F00",
 }
 OTHER_PHASE = "#D55E00"

@@ -10,11 +10,12 @@ from typing import Any
 
 import jinja2
 
+from harness.atomic import write_atomic
 from harness.errors import ResultError
 from harness.report import article, chart, reproduce, table, words
 from harness.report.findings import cautions, findings
 from harness.report.rows import Board, Row, board, compared, methods_of
-from harness.result import Result, write_atomic
+from harness.result import Result
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 SUMMARY_CHARTS = (
@@ -74,6 +75,7 @@ def render(results: Sequence[Result], folder: Path, *, name: str) -> Path:
         charts=charts,
         unfinished=_markdown(table.unfinished_table(results)),
         truncation=_markdown(table.truncation_table(rows)),
+        retention=_markdown(table.retention_table(rows)),
         trials=_markdown(table.trials_table(results)),
         command=reproduce.command(results, list(rows), methods_of(rows)),
         settings=reproduce.settings(results, methods_of(rows)),

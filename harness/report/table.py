@@ -13,6 +13,8 @@ from harness.report.rows import Board, Row, gain, mean, methods_of, paired, shar
 from harness.result import Result
 
 GAIN = "full's gain kept"
+PASSAGES = ("prose", "code")
+"""What a result's retention is measured on."""
 OPTIONAL = ("of full's FLOPs", "of full's seconds", "of full's energy", GAIN)
 """Columns of the task table that are left out where no method has a figure."""
 
@@ -153,6 +155,27 @@ def truncation_table(rows: Board) -> pd.DataFrame | None:
                         "test items cut": f"{short} of {len(items)}",
                     }
                 )
+    return pd.DataFrame(lines) if lines else None
+
+
+def retention_table(rows: Board) -> pd.DataFrame | None:
+    """Loss on each kind of held-out passages before and after training, a mean over seeds; None if none."""
+    lines = []
+    for own in rows.values():
+        for row in own.values():
+            known = [cell.retention for cell in row.ok if cell.retention]
+            if not known:
+                continue
+            line = {"task": words.code(row.task), "method": words.code(row.method)}
+            for kind in PASSAGES:
+                losses = [one[kind] for one in known if kind in one]
+                before = mean([one.loss_before for one in losses])
+                after = mean([one.loss_after for one in losses])
+                change = None if before is None or after is None else after - before
+                line[f"{kind}: before"] = words.nats(before)
+                line[f"{kind}: after"] = words.nats(after)
+                line[f"{kind}: change"] = words.nats(change, signed=True)
+            lines.append(line)
     return pd.DataFrame(lines) if lines else None
 
 

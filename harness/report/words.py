@@ -77,6 +77,14 @@ def gigabytes(value: float | None) -> str:
     return ABSENT if value is None else f"{value / 1e9:.2f} GB"
 
 
+def nats(value: float | None, *, signed: bool = False) -> str:
+    """A loss, or with its sign the difference of two: "2.314", "+0.021"."""
+    if value is None:
+        return ABSENT
+    text = f"{value:+.3f}" if signed else f"{value:.3f}"
+    return text if float(text) else "0.000"
+
+
 def rate(value: float) -> str:
     """A learning rate: "2e-4"."""
     mantissa, _, exponent = f"{value:.3e}".partition("e")
