@@ -147,7 +147,9 @@ class Result:
             identities are interchangeable.
         baselines: Mean score on the same test items of answers without learning, by rule.
         parameters: `total` and `trainable` counts.
-        adapter_bytes: Size of the trained tensors in the compute precision; None if nothing is trained.
+        adapter_bytes: Size of the file that training leaves, an adapter's or a whole model's; None if
+            nothing is trained or it could not be written.
+        model_bytes: Size of the base model's weights in the compute precision, to hold that against.
         retention: By kind of passage, "prose" and "code"; None where nothing was trained.
         flops: `train` and `evaluate` as counted, `train_formula` by the published formula.
         environment: Device, versions, machine fingerprint, commit.
@@ -169,6 +171,7 @@ class Result:
     generation: Mapping[str, Any] | None = None
     parameters: Mapping[str, int] | None = None
     adapter_bytes: int | None = None
+    model_bytes: int | None = None
     retention: Mapping[str, Retention] | None = None
     flops: Mapping[str, float | None] | None = None
     energy_joules: float | None = None
@@ -215,6 +218,8 @@ class Result:
         if checksum != _checksum(body):
             raise DamagedError("the checksum does not match: the file was edited or damaged")
         del body["fingerprint"]
+        if "model_bytes" not in body:
+            body["adapter_bytes"] = None  # it was the size in memory of the trained tensors
         body["schema_version"] = SCHEMA_VERSION
         result = build(cls, body)
         check(result.identity, IDENTITY, "identity")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import transformers  # noqa: F401 -- so that forked cells find it loaded
 
-from harness import environment, registry, sandbox, tune
+from harness import adapter, environment, registry, sandbox, tune
 from harness.data import Batch, Encoder, batches, draw, solved
 from harness.engine import engine, release
 from harness.errors import PluginError, UsageError
@@ -19,7 +19,7 @@ from harness.examine import Examiner
 from harness.flops import forward_formula, train_step_flops
 from harness.job import Job
 from harness.method import Method
-from harness.model import ModelSource, count_parameters, quieten, trainable_bytes
+from harness.model import ModelSource, count_parameters, quieten, weight_bytes
 from harness.prepare import Send, check_adapter, prepare
 from harness.profiler import Profiler, keep_freed_memory
 from harness.result import Result, Store, Training, Trial
@@ -161,6 +161,8 @@ class _Cell:
         release(self.model)
         with self._phase("retention after"):
             kept = self.retained.compare(self.base_losses, self.retained.losses(self.model))
+        with self._phase("save"):
+            saved = adapter.size_on_disk(self.model)
         return replace(
             base,
             environment={
@@ -170,7 +172,8 @@ class _Cell:
             status="degenerate" if trained.degenerate else "ok",
             reason=trained.degenerate,
             curve=trained.curve,
-            adapter_bytes=trainable_bytes(self.model),
+            adapter_bytes=saved,
+            model_bytes=self.model_bytes,
             retention=kept,
             train=self._training(trained, rate, trials),
             flops={
@@ -240,13 +243,15 @@ class _Cell:
             (self.typical,) = batches([middle], batch_size=1, epochs=1, seed=seed, pad=pad)
 
     def _read_base(self) -> None:
-        """Take the base model's losses on the passages: the same model for all methods, as users have it.
+        """Take the base model's size and its losses on the passages: the same model for all methods.
 
         It is gone again before the method's own is loaded, so that there is never room for two needed.
         """
         count = passages_for(self.budget.test_examples)
         self.retained = Retained(self.encoder, self.engine.loss, device=self.device, count=count)
-        self.base_losses = self.retained.losses(self.job.source.load())
+        model = self.job.source.load()
+        self.model_bytes = weight_bytes(model)
+        self.base_losses = self.retained.losses(model)
 
     def _train(
         self, model: PreTrainedModel, optimizer: Optimizer, made: Sequence[Batch], rate: float, label: str

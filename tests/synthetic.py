@@ -86,7 +86,7 @@ def ended(result: Result, status: str, reason: str | None) -> Result:
     """The same cell as if it had ended otherwise, with nothing measured."""
     return replace(
         result, status=status, reason=reason, metric=None, items=(), curve=(), phases={}, train=None,
-        generation=None, parameters=None, adapter_bytes=None, retention=None, flops=None,
+        generation=None, parameters=None, adapter_bytes=None, model_bytes=None, retention=None, flops=None,
         energy_joules=None,
     )  # fmt: skip
 
@@ -176,7 +176,8 @@ def _training(method: str, goal: float, place: int, rng: np.random.Generator) ->
             truncated=5 if place == 0 else 0,
         ),
         "parameters": {"total": total, "trainable": trainable},
-        "adapter_bytes": 2 * trainable,
+        "adapter_bytes": 2 * trainable + 40_000,
+        "model_bytes": 2 * TRAINABLE["full"],
         "retention": {
             kind: Retention(
                 loss_before=before, loss_after=before + forgotten * len(method) / 20, passages=24,

@@ -84,6 +84,19 @@ def test_retention_is_shown_where_it_was_measured(tmp_path):
     assert "What the model kept" not in text_of([replace(lora, retention=None)], tmp_path)
 
 
+def test_size_on_disk_is_shown_where_it_was_measured(tmp_path):
+    cells = [synthetic.cell("legal_license", method) for method in ("zero-shot", "full", "lora-r16")]
+    cells[1] = replace(cells[1], adapter_bytes=269_100_000, model_bytes=269_030_016)
+    cells[2] = replace(cells[2], adapter_bytes=9_810_000, model_bytes=269_030_016)
+    text = text_of(cells, tmp_path)
+    header, *lines = [line.split(" | ") for line in text.splitlines() if line.startswith(("| m", "| `"))][:4]
+    at = header.index("on disk")
+    assert [line[at : at + 2] for line in lines] == [["-", "-"], ["269 MB", "100.0%"], ["9.8 MB", "3.6%"]]
+    assert '"On disk" is' in text
+    old = text_of([replace(cell, adapter_bytes=None, model_bytes=None) for cell in cells], tmp_path)
+    assert "on disk" not in old.lower()
+
+
 def test_figures_exist_in_readme_size(rendered):
     linked = set(re.findall(r"\]\(([^)]+\.png)\)", rendered.read_text(encoding="utf-8")))
     assert linked == {f"{name}.png" for name in CHARTS} | {f"quality-{task}.png" for task in synthetic.TASKS}
@@ -361,6 +374,8 @@ def test_other_formats():
     assert words.points(Interval(value=-0.0151, low=-0.0001, high=0.02)) == "-1.5 points [0.0, 2.0]"
     assert words.points(Interval(value=0.0001, low=-0.01, high=0.02)) == "0.0 points [-1.0, 2.0]"
     assert words.gigabytes(1_234_000_000) == "1.23 GB"
+    sizes = (47_300, 999_600, 9_820_000, 269_200_000, 1_240_000_000, None)
+    assert [words.size(size) for size in sizes] == ["47 kB", "1.0 MB", "9.8 MB", "269 MB", "1.2 GB", "-"]
     assert [words.rate(value) for value in (2e-4, 1.5e-3, 5e-05, 1.0)] == ["2e-4", "1.5e-3", "5e-5", "1e0"]
     assert [words.nats(value, signed=True) for value in (0.0214, -1.5, -0.0001)] == [
         "+0.021",

@@ -56,9 +56,11 @@ def test_other_json_is_refused(text: str) -> None:
 
 def test_a_file_of_the_first_schema_is_read_without_baselines() -> None:
     body = json.loads(replace(one(), schema_version=1).to_json())
-    del body["checksum"], body["baselines"], body["retention"]
+    del body["checksum"], body["baselines"], body["retention"], body["model_bytes"]
     text = json.dumps({**body, "checksum": _checksum(body)})
-    assert Result.from_json(text) == replace(one(), baselines=None, retention=None)
+    assert Result.from_json(text) == replace(
+        one(), baselines=None, retention=None, adapter_bytes=None, model_bytes=None
+    )
 
 
 @pytest.mark.parametrize("damage", [{"loss_before": -1.0}, {"tokens": 1.5}, {"sha256": 3}, {"python": None}])

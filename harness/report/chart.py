@@ -49,6 +49,7 @@ PHASES = {
     "train": "#0072B2",
     "retention before": "#009E73",
     "retention after": "#8FD3BD",
+    "save": "#882255",
     "evaluate": "#E69F00",
 }
 OTHER_PHASE = "#D55E00"

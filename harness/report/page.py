@@ -24,6 +24,8 @@ SUMMARY_CHARTS = (
     ("learning-curves", "Training loss against step, a panel a task"),
     ("where-the-seconds-went", "Seconds of each phase, a bar a method"),
 )
+DISK = """ "On disk" is the file that training leaves: an adapter alone, or the whole
+model; its share is of the base model's weights in the same precision."""
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent),
     undefined=jinja2.StrictUndefined,
@@ -68,6 +70,7 @@ def render(results: Sequence[Result], folder: Path, *, name: str) -> Path:
         lead=reproduce.lead(results),
         memory=_memory(results),
         gain=table.GAIN,
+        disk=DISK if any(cell.model_bytes for cell in results) else "",
         cautions=cautions(rows),
         tasks=[_task(task, own, quality[task]) for task, own in rows.items()],
         article=article,

@@ -15,7 +15,8 @@ from harness.result import Result
 GAIN = "full's gain kept"
 PASSAGES = ("prose", "code")
 """What a result's retention is measured on."""
-OPTIONAL = ("of full's FLOPs", "of full's seconds", "of full's energy", GAIN)
+ON_DISK = "on disk"
+OPTIONAL = (ON_DISK, "of the model's size", "of full's FLOPs", "of full's seconds", "of full's energy", GAIN)
 """Columns of the task table that are left out where no method has a figure."""
 
 
@@ -43,6 +44,8 @@ def task_table(rows: Mapping[str, Row]) -> pd.DataFrame:
                 "training time": words.seconds(row.seconds),
                 "peak memory": words.gigabytes(row.peak_bytes),
                 "parameters trained": words.share(parts.parameters),
+                ON_DISK: words.size(row.adapter_bytes),
+                "of the model's size": words.share(row.disk_share),
                 "of full's FLOPs": words.share(parts.flops),
                 "of full's seconds": words.share(parts.seconds),
                 "of full's energy": words.share(parts.joules),
