@@ -17,7 +17,7 @@ from harness.typed import build, check
 
 SCHEMA_VERSION = 3
 READABLE = (1, 2, 3)
-"""Version 1 has no baselines, version 2 no rungs of trials or retention; what is missing reads as None."""
+"""What an older version has not is read as None: 1 has no baselines, 2 no rungs, retention or readability."""
 TEMPORARY = re.compile(r"\..+\.json\.\d+")
 """What `write_atomic` calls a result that is being written."""
 STATUSES = ("ok", "skipped", "oom", "degenerate", "failed", "timeout")
@@ -51,12 +51,17 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Item:
-    """One test item: its score (0 to 1) and what the model answered."""
+    """One test item: its score (0 to 1) and what the model answered.
+
+    `truncated` is of prompt or answer, `unfinished` of the answer alone; `readable` is the task's word.
+    """
 
     id: str
     score: float
     output: str
     truncated: bool
+    unfinished: bool | None = None
+    readable: bool | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.score <= 1:

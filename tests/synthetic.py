@@ -55,7 +55,14 @@ def cell(task: str, method: str, seed: int = 0, *, items: int = 200) -> Result:
         family=family,
         metric=Metric(name=metric, value=float(scores.mean()), ci_low=0.0, ci_high=1.0, n=items),
         items=tuple(
-            Item(id=f"{task}-{at}", score=float(score), output="answer", truncated=at < 3 and place == 1)
+            Item(
+                id=f"{task}-{at}",
+                score=float(score),
+                output="answer",
+                truncated=at < 3 and place == 1,
+                unfinished=at < 3 and place == 1,
+                readable=place != 1 or at % 20 != 2 or bool(score),
+            )
             for at, score in enumerate(scores)
         ),
         baselines={"most common target": 0.05, "naive rule": round(ends["zero-shot"] / 2, 3)},

@@ -84,6 +84,25 @@ def test_retention_is_shown_where_it_was_measured(tmp_path):
     assert "What the model kept" not in text_of([replace(lora, retention=None)], tmp_path)
 
 
+def test_answers_that_are_none_are_counted_apart_from_wrong_ones(tmp_path):
+    kinds = [  # score, readable, unfinished
+        (1.0, True, False), (1.0, True, True), (1.0, False, False), (0.5, True, False), (0.0, True, True),
+        (0.0, False, False), (0.0, False, False), (0.0, False, True),
+    ]  # fmt: skip
+    cell = synthetic.cell("iso_dates", "full")
+    items = tuple(
+        replace(item, score=score, readable=readable, unfinished=unfinished)
+        for item, (score, readable, unfinished) in zip(cell.items, kinds, strict=False)
+    )
+    clean = synthetic.cell("legal_license", "full")
+    said = section(text_of([replace(cell, items=items), clean], tmp_path), "Wrong answers and no answers")
+    assert said.strip().splitlines()[-1] == "| `iso_dates` | `full` | 3 | 1 | 1 | 2 | 1 |"
+    assert "`legal_license`" not in said
+    assert "Wrong answers and no" not in text_of([clean], tmp_path)
+    old = replace(cell, items=tuple(replace(item, readable=None, unfinished=None) for item in items))
+    assert "Wrong answers and no" not in text_of([old], tmp_path)
+
+
 def test_size_on_disk_is_shown_where_it_was_measured(tmp_path):
     cells = [synthetic.cell("legal_license", method) for method in ("zero-shot", "full", "lora-r16")]
     cells[1] = replace(cells[1], adapter_bytes=269_100_000, model_bytes=269_030_016)

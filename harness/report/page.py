@@ -78,6 +78,7 @@ def render(results: Sequence[Result], folder: Path, *, name: str) -> Path:
         charts=charts,
         unfinished=_markdown(table.unfinished_table(results)),
         truncation=_markdown(table.truncation_table(rows)),
+        answers=_markdown(table.answers_table(rows)),
         retention=_markdown(table.retention_table(rows)),
         trials=_markdown(table.trials_table(results)),
         command=reproduce.command(results, list(rows), methods_of(rows)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -10,9 +11,11 @@ from harness import stats
 from harness.report import words
 from harness.report.article import CLAIMS
 from harness.report.rows import Board, Row, gain, mean, methods_of, paired, shares, without_model
-from harness.result import Result
+from harness.result import Item, Result
 
 GAIN = "full's gain kept"
+OUTCOMES = ("right", "wrong", "wrong, unfinished", "not readable", "not readable, unfinished")
+"""What may become of a test item; a score below 1 counts as wrong."""
 PASSAGES = ("prose", "code")
 """What a result's retention is measured on."""
 ON_DISK = "on disk"
@@ -161,6 +164,27 @@ def truncation_table(rows: Board) -> pd.DataFrame | None:
     return pd.DataFrame(lines) if lines else None
 
 
+def answers_table(rows: Board) -> pd.DataFrame | None:
+    """What became of every test item, summed over seeds: each item is in one column.
+
+    Of tasks on which some answer could not be read or met the limit of new tokens; None without any.
+    """
+    lines = []
+    for own in rows.values():
+        known = {
+            method: [item for cell in row.ok for item in cell.items if item.readable is not None]
+            for method, row in own.items()
+        }
+        if all(item.readable and not item.unfinished for items in known.values() for item in items):
+            continue
+        for method, items in known.items():
+            if items:
+                counts = Counter(_outcome(item) for item in items)
+                names = {"task": words.code(own[method].task), "method": words.code(method)}
+                lines.append(names | {name: str(counts[name]) for name in OUTCOMES})
+    return pd.DataFrame(lines) if lines else None
+
+
 def retention_table(rows: Board) -> pd.DataFrame | None:
     """Loss on each kind of held-out passages before and after training, a mean over seeds; None if none."""
     lines = []
@@ -235,6 +259,12 @@ def pairs_table(pairs: Mapping[str, str], names: tuple[str, str]) -> pd.DataFram
 def _name(row: Row) -> str:
     whole = len(row.ok) in (0, len(row.cells))
     return words.code(row.method) + ("" if whole else f" ({len(row.ok)} of {len(row.cells)} seeds)")
+
+
+def _outcome(item: Item) -> str:
+    if item.score == 1:
+        return OUTCOMES[0]
+    return OUTCOMES[1 + 2 * (not item.readable) + bool(item.unfinished)]
 
 
 def _epochs(cell: Result) -> int:
