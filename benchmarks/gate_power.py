@@ -16,6 +16,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from harness.atomic import write_atomic
 from harness.budget import preset
 from harness.regression import Side, compare, read_results
 from harness.regression import verdict as verdicts
@@ -32,7 +33,7 @@ from harness.regression.power import (
 from harness.regression.verdict import Quality
 from harness.report import words
 from harness.report.chart import save
-from harness.result import Result, Store, write_atomic
+from harness.result import Result, Store
 
 DOCS = Path(__file__).parent.parent / "docs"
 BEGIN, END = "<!-- power:begin -->", "<!-- power:end -->"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.method import Method
-from harness.model import ModelSource
+from harness.model import ModelSource, weight_bytes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -25,6 +27,23 @@ def save(model: PreTrainedModel, folder: Path) -> int:
     options = {"save_embedding_layers": False} if isinstance(model, peft.PeftModel) else {}
     model.save_pretrained(folder, **options)
     return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+
+
+def size_on_disk(model: PreTrainedModel) -> int | None:
+    """Bytes of what `save` writes, tried out in a temporary folder; None where it could not be written.
+
+    Nothing is written where that would take more than half of what the disk has left.
+    """
+    from safetensors import SafetensorError
+
+    with tempfile.TemporaryDirectory() as folder:
+        if 2 * weight_bytes(model, trained=True) > shutil.disk_usage(folder).free:
+            return None
+        try:
+            return save(model, Path(folder))
+        # A RuntimeError is of tensors that share memory in ways that safetensors cannot write.
+        except (OSError, SafetensorError, RuntimeError):
+            return None
 
 
 def restore(method: Method, source: ModelSource, folder: Path) -> PreTrainedModel:

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from harness import environment
+from harness.atomic import write_atomic
 from harness.errors import ResultError, UsageError
 from harness.regression.outcome import Outcome, Side, read_results
-from harness.result import Store, write_atomic
+from harness.result import Store
 from harness.typed import build
 
 FILE = "baseline.json"

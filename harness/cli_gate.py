@@ -188,8 +188,8 @@ def _show(
     files: tuple[Path | None, Path | None, Path | None],
 ) -> None:
     """The table, and the files that were asked for."""
+    from harness.atomic import write_atomic
     from harness.report import verdicts
-    from harness.result import write_atomic
 
     command = verdicts.command(str(baseline), side.name, margin=margin, strict=strict)
     texts = (

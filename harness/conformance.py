@@ -67,6 +67,7 @@ def task_checks(task: Task) -> Iterator[Check]:
     )
     yield _check("no prompt ends in white space, which would split a token", lambda: _ending(task, splits))
     yield _check("the gold target scores 1.0", lambda: _gold(task, splits))
+    yield _check("the gold target can be read, and an empty output cannot", lambda: _readable(task, splits))
     yield _check("an empty output scores less than 1.0", lambda: _empty(task, splits))
     yield _check("no fixed rule solves the task", lambda: _naive(task, splits))
     yield _check("prompts are short enough for the quick budget", lambda: _short(task, splits))
@@ -126,6 +127,15 @@ def _gold(task: Task, splits: Splits) -> str | None:
         score = task.score(example, task.target(example))
         if score != 1.0:
             return f"the target of {example.id!r} scores {score!r}"
+    return None
+
+
+def _readable(task: Task, splits: Splits) -> str | None:
+    for example in _sample(splits):
+        if not task.readable(example, task.target(example)):
+            return f"the target of {example.id!r} cannot be read"
+        if task.readable(example, ""):
+            return f"an empty output can be read for {example.id!r}"
     return None
 
 

@@ -41,10 +41,14 @@ class Prompt:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What the model answered; `truncated` if it hit the limit of new tokens or its prompt was cut."""
+    """What the model answered.
+
+    `unfinished` if it met the limit of new tokens, `truncated` if that or if its prompt was cut.
+    """
 
     text: str
     truncated: bool
+    unfinished: bool = False
 
 
 class Answers(Protocol):
@@ -116,7 +120,8 @@ class Evaluator:
             outputs = self._greedy(copy.deepcopy(prefix), rows, max_new_tokens, stop)
             for index, (ids, ended) in zip(indices, outputs, strict=True):
                 text = before(stop, self._decode(ids))
-                answers[index] = Answer(text=text, truncated=prompts[index].truncated or not ended)
+                cut = prompts[index].truncated or not ended
+                answers[index] = Answer(text=text, truncated=cut, unfinished=not ended)
             self.progress(len(answers), len(prompts))
         return [answers[index] for index in range(len(prompts))]
 

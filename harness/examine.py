@@ -10,7 +10,7 @@ from harness import metrics, stats
 from harness.data import Encoder, Shots
 from harness.engine import Engine
 from harness.evaluate import Answer, encode_prompts
-from harness.prepare import score
+from harness.prepare import readable, score
 from harness.result import Item, Metric
 from harness.task import Example, Task
 
@@ -95,4 +95,6 @@ class Examiner:
             score=score(self.task, example, answer.text),
             output=answer.text,
             truncated=answer.truncated,
+            unfinished=answer.unfinished,
+            readable=readable(self.task, example, answer.text),
         )

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from harness.atomic import write_atomic
 from harness.errors import ResultError
 from harness.regression.outcome import Outcome
-from harness.result import fingerprint, write_atomic
+from harness.result import fingerprint
 from harness.typed import build
 
 KINDS = ("accept", "check")

@@ -201,9 +201,9 @@ def count_parameters(model: PreTrainedModel) -> dict[str, int]:
     return {"total": total, "trainable": trainable}
 
 
-def trainable_bytes(model: PreTrainedModel) -> int:
-    """Bytes of the trained tensors in the precision they are computed in: what a checkpoint must hold."""
-    return sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
+def weight_bytes(model: PreTrainedModel, *, trained: bool = False) -> int:
+    """Bytes of all or of the trained parameters as they are held: a file of them is longer by its header."""
+    return sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad or not trained)
 
 
 def quieten() -> None:

@@ -110,7 +110,8 @@ class PlainEvaluator:
                     whole = str(self.encoder.tokenizer.decode(ids, skip_special_tokens=True))
                     text = before(stop, whole)
                     ended = text != whole
-            answers.append(Answer(text=text, truncated=prompt.truncated or not ended))
+            cut = prompt.truncated or not ended
+            answers.append(Answer(text=text, truncated=cut, unfinished=not ended))
             self.progress(len(answers), len(prompts))
         return answers
 

@@ -85,6 +85,18 @@ def score(task: Task, example: Example, output: str) -> float:
     return float(value)
 
 
+def readable(task: Task, example: Example, output: str) -> bool:
+    """Whether the task can read an answer out of one output.
+
+    Raises:
+        PluginError: It does not say yes or no.
+    """
+    value: Any = task.readable(example, output)
+    if not isinstance(value, bool):
+        raise PluginError(f"task {task.name!r}: readable() returned {value!r} for {example.id!r}, not a bool")
+    return value
+
+
 def check_method(method: Method) -> None:
     """Refuse a method whose choices could not be written into a result.
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.atomic import write_atomic
 from harness.errors import ResultError
 from harness.typed import build, check
 
 SCHEMA_VERSION = 3
 READABLE = (1, 2, 3)
-"""Version 1 has no baselines, version 2 no rungs of trials; what is missing is read as None."""
+"""What an older version has not is read as None: 1 has no baselines, 2 no rungs, retention or readability."""
 TEMPORARY = re.compile(r"\..+\.json\.\d+")
 """What `write_atomic` calls a result that is being written."""
 STATUSES = ("ok", "skipped", "oom", "degenerate", "failed", "timeout")
@@ -52,12 +51,17 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Item:
-    """One test item: its score (0 to 1) and what the model answered."""
+    """One test item: its score (0 to 1) and what the model answered.
+
+    `truncated` is of prompt or answer, `unfinished` of the answer alone; `readable` is the task's word.
+    """
 
     id: str
     score: float
     output: str
     truncated: bool
+    unfinished: bool | None = None
+    readable: bool | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.score <= 1:
@@ -124,6 +128,22 @@ class Training:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Retention:
+    """Mean loss (nats a token) of the base model and of the trained one on the same held-out passages.
+
+    A loss is None where it was not finite. `tokens` are those predicted; `sha256` is over the passages,
+    which are those of the standard library of this version of `python`.
+    """
+
+    loss_before: float | None
+    loss_after: float | None
+    passages: int
+    tokens: int
+    sha256: str
+    python: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
     """Everything measured in one cell.
 
@@ -132,7 +152,10 @@ class Result:
             identities are interchangeable.
         baselines: Mean score on the same test items of answers without learning, by rule.
         parameters: `total` and `trainable` counts.
-        adapter_bytes: Size of the trained tensors in the compute precision; None if nothing is trained.
+        adapter_bytes: Size of the file that training leaves, an adapter's or a whole model's; None if
+            nothing is trained or it could not be written.
+        model_bytes: Size of the base model's weights in the compute precision, to hold that against.
+        retention: By kind of passage, "prose" and "code"; None where nothing was trained.
         flops: `train` and `evaluate` as counted, `train_formula` by the published formula.
         environment: Device, versions, machine fingerprint, commit.
     """
@@ -153,6 +176,8 @@ class Result:
     generation: Mapping[str, Any] | None = None
     parameters: Mapping[str, int] | None = None
     adapter_bytes: int | None = None
+    model_bytes: int | None = None
+    retention: Mapping[str, Retention] | None = None
     flops: Mapping[str, float | None] | None = None
     energy_joules: float | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
@@ -198,6 +223,8 @@ class Result:
         if checksum != _checksum(body):
             raise DamagedError("the checksum does not match: the file was edited or damaged")
         del body["fingerprint"]
+        if "model_bytes" not in body:
+            body["adapter_bytes"] = None  # it was the size in memory of the trained tensors
         body["schema_version"] = SCHEMA_VERSION
         result = build(cls, body)
         check(result.identity, IDENTITY, "identity")
@@ -219,26 +246,6 @@ def finite(value: float) -> float | None:
 
 def _checksum(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-
-
-def write_atomic(path: Path, text: str) -> None:
-    """Write `text` so that `path` holds either its old content or all of the new, whatever happens.
-
-    Raises:
-        ResultError: The folder cannot be written or the disk is full; the old file is untouched.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise ResultError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 class Store:

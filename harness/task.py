@@ -116,6 +116,14 @@ class Task(ABC):
     def score(self, example: Example, output: str) -> float:
         """How good `output` is for this one example, from 0 to 1."""
 
+    def readable(self, example: Example, output: str) -> bool:
+        """Whether an answer can be read out of `output`, right or wrong: it has the form that was asked for.
+
+        What is not readable counts as a failure of format in reports, apart from wrong answers. Any text is
+        readable, unless a task says otherwise.
+        """
+        return bool(output.strip())
+
     def naive(self, example: Example) -> str | None:
         """What a fixed rule without learning would answer, such as copying the input.
 

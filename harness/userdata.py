@@ -89,6 +89,14 @@ class FileTask(Task):
             return float(first_lines(output, lines) == first_lines(target, lines))
         return rouge_l(target, first_lines(output) if lines == 1 else output)
 
+    def readable(self, example: Example, output: str) -> bool:
+        """Whether there is a JSON object where one is wanted, or any text."""
+        return (
+            json_object(output) is not None
+            if self.metric == "field_f1"
+            else super().readable(example, output)
+        )
+
 
 def split_reference(reference: str) -> tuple[str, dict[str, str]]:
     """The path and the options of `path.jsonl:key=value,key=value`; no options for any other reference.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import transformers  # noqa: F401 -- so that forked cells find it loaded
 
-from harness import environment, registry, sandbox, tune
+from harness import adapter, environment, registry, sandbox, tune
 from harness.data import Batch, Encoder, batches, draw, solved
 from harness.engine import engine, release
 from harness.errors import PluginError, UsageError
@@ -19,10 +19,11 @@ from harness.examine import Examiner
 from harness.flops import forward_formula, train_step_flops
 from harness.job import Job
 from harness.method import Method
-from harness.model import ModelSource, count_parameters, quieten, trainable_bytes
+from harness.model import ModelSource, count_parameters, quieten, weight_bytes
 from harness.prepare import Send, check_adapter, prepare
 from harness.profiler import Profiler, keep_freed_memory
 from harness.result import Result, Store, Training, Trial
+from harness.retention import Retained, passages_for
 from harness.task import Task, task_hash
 from harness.train import Optimizer, Trained, train
 
@@ -96,13 +97,16 @@ class _Cell:
         self.own_budget = replace(self.budget, train_examples=len(self.train_examples))
 
     def run(self) -> Result:
-        """Load, encode, train where the method does, evaluate; every phase measured."""
+        """Encode, load, train where the method does, evaluate; every phase measured."""
         job = self.job
-        with self._phase("load"):
-            self.encoder = Encoder(job.source.tokenizer(), self.budget.max_length, chat=job.chat)
-            self.model = self._fresh_model()
         with self._phase("encode"):
+            self.encoder = Encoder(job.source.tokenizer(), self.budget.max_length, chat=job.chat)
             self._encode()
+        if self.method.learning_rates:
+            with self._phase("retention before"):
+                self._read_base()
+        with self._phase("load"):
+            self.model = self._fresh_model()
         base = Result(
             status="ok",
             reason=None,
@@ -155,6 +159,10 @@ class _Cell:
         with self._phase("train"):
             trained = self._train(self.model, optimizer, self.batches, rate, "train")
         release(self.model)
+        with self._phase("retention after"):
+            kept = self.retained.compare(self.base_losses, self.retained.losses(self.model))
+        with self._phase("save"):
+            saved = adapter.size_on_disk(self.model)
         return replace(
             base,
             environment={
@@ -164,7 +172,9 @@ class _Cell:
             status="degenerate" if trained.degenerate else "ok",
             reason=trained.degenerate,
             curve=trained.curve,
-            adapter_bytes=trainable_bytes(self.model),
+            adapter_bytes=saved,
+            model_bytes=self.model_bytes,
+            retention=kept,
             train=self._training(trained, rate, trials),
             flops={
                 "train": self.work,
@@ -231,6 +241,17 @@ class _Cell:
             # One sequence of median length stands for all in the count of operations.
             middle = sorted(encoded, key=lambda sequence: len(sequence.ids))[len(encoded) // 2]
             (self.typical,) = batches([middle], batch_size=1, epochs=1, seed=seed, pad=pad)
+
+    def _read_base(self) -> None:
+        """Take the base model's size and its losses on the passages: the same model for all methods.
+
+        It is gone again before the method's own is loaded, so that there is never room for two needed.
+        """
+        count = passages_for(self.budget.test_examples)
+        self.retained = Retained(self.encoder, self.engine.loss, device=self.device, count=count)
+        model = self.job.source.load()
+        self.model_bytes = weight_bytes(model)
+        self.base_losses = self.retained.losses(model)
 
     def _train(
         self, model: PreTrainedModel, optimizer: Optimizer, made: Sequence[Batch], rate: float, label: str

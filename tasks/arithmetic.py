@@ -86,13 +86,22 @@ class Arithmetic(Task):
 
         The steps before it are not judged.
         """
-        line, *_ = output.strip().splitlines() or [""]
-        numbers = NUMBER.findall(line)
+        numbers = _numbers(output)
         return float(bool(numbers) and Decimal(numbers[-1].replace(",", "")) == int(example.data["result"]))
+
+    def readable(self, example: Example, output: str) -> bool:
+        """Whether that line has a number."""
+        return bool(_numbers(output))
 
     def naive(self, example: Example) -> str:
         """The first number of the chain, copied."""
         return example.data["expression"].split()[0]
+
+
+def _numbers(output: str) -> list[str]:
+    """The numbers of the first line that is not empty."""
+    line, *_ = output.strip().splitlines() or [""]
+    return NUMBER.findall(line)
 
 
 def _distinct(terms: int, digits: int) -> Iterator[Example]:

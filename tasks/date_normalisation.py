@@ -85,9 +85,11 @@ class DateNormalisation(Task):
 
     def score(self, example: Example, output: str) -> float:
         """1.0 where the first ISO date on the first line that is not blank is the right one, else 0.0."""
-        line = next(filter(None, map(str.strip, output.splitlines())), "")
-        found = ISO_DATE.search(line)
-        return float(found is not None and found[0] == example.data["iso"])
+        return float(_date(output) == example.data["iso"])
+
+    def readable(self, example: Example, output: str) -> bool:
+        """Whether that line has an ISO date."""
+        return _date(output) is not None
 
     def naive(self, example: Example) -> str:
         """The numbers as they stand, year first or last; January where there are only two."""
@@ -98,6 +100,13 @@ class DateNormalisation(Task):
             rest.reverse()
         day, month = (rest[0], rest[1] if len(rest) > 1 else "1")
         return f"{year}-{int(month):02}-{int(day):02}"
+
+
+def _date(output: str) -> str | None:
+    """The first ISO date on the first line that is not blank."""
+    line = next(filter(None, map(str.strip, output.splitlines())), "")
+    found = ISO_DATE.search(line)
+    return found[0] if found else None
 
 
 def _locale(split: str, row: int) -> str:

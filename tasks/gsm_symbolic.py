@@ -110,15 +110,26 @@ class GsmSymbolic(Task):
         The answer given is the number after the first "####" (a model that goes on to pose itself another
         question has answered this one), or without a "####" the last number of the output.
         """
-        reasoning, marker, after = output.partition("####")
-        numbers = NUMBER.findall(after if marker else reasoning)
-        if not numbers:
+        given = _given(output)
+        if given is None:
             return 0.0
-        given = numbers[0] if marker else numbers[-1]
         try:
             return float(Decimal(given.replace(",", "")) == Decimal(example.data["answer"]))
         except InvalidOperation:
             return 0.0
+
+    def readable(self, example: Example, output: str) -> bool:
+        """Whether there is such a number."""
+        return _given(output) is not None
+
+
+def _given(output: str) -> str | None:
+    """The number that an output gives as its answer."""
+    reasoning, marker, after = output.partition("####")
+    numbers = NUMBER.findall(after if marker else reasoning)
+    if not numbers:
+        return None
+    return str(numbers[0] if marker else numbers[-1])
 
 
 def _tidy(text: str) -> str:

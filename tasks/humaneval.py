@@ -82,12 +82,16 @@ class HumanEval(FunctionCompletion):
         """1.0 if the problem's check passes, or every hidden test of a generated function, else 0.0."""
         if "check" not in example.data:
             return super().score(example, output)
+        source = self._source(example, output)
+        return float(source is not None and _passes(example, with_plain_answer(source, example.data["name"])))
+
+    def _source(self, example: Example, output: str) -> str | None:
+        if "check" not in example.data:
+            return super()._source(example, output)
         name, code = example.data["name"], example.data["prompt"].removeprefix(INSTRUCTION)
         start = code.rindex(f"def {name}(")  # imports and helpers stand before it
         answer = program(code[start:], name, output)
-        if answer is None:
-            return 0.0
-        return float(_passes(example, with_plain_answer(code[:start] + answer, name)))
+        return None if answer is None else code[:start] + answer
 
     def _problems(self) -> Iterable[Mapping[str, str]]:
         try:

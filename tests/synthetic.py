@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from harness.budget import Budget
-from harness.result import Item, Metric, Phase, Point, Result, Training
+from harness.result import Item, Metric, Phase, Point, Result, Retention, Training
 
 # Not a preset: the snapshot must not move when a preset does.
 BUDGET = Budget(
@@ -55,7 +55,14 @@ def cell(task: str, method: str, seed: int = 0, *, items: int = 200) -> Result:
         family=family,
         metric=Metric(name=metric, value=float(scores.mean()), ci_low=0.0, ci_high=1.0, n=items),
         items=tuple(
-            Item(id=f"{task}-{at}", score=float(score), output="answer", truncated=at < 3 and place == 1)
+            Item(
+                id=f"{task}-{at}",
+                score=float(score),
+                output="answer",
+                truncated=at < 3 and place == 1,
+                unfinished=at < 3 and place == 1,
+                readable=place != 1 or at % 20 != 2 or bool(score),
+            )
             for at, score in enumerate(scores)
         ),
         baselines={"most common target": 0.05, "naive rule": round(ends["zero-shot"] / 2, 3)},
@@ -86,7 +93,8 @@ def ended(result: Result, status: str, reason: str | None) -> Result:
     """The same cell as if it had ended otherwise, with nothing measured."""
     return replace(
         result, status=status, reason=reason, metric=None, items=(), curve=(), phases={}, train=None,
-        generation=None, parameters=None, adapter_bytes=None, flops=None, energy_joules=None,
+        generation=None, parameters=None, adapter_bytes=None, model_bytes=None, retention=None, flops=None,
+        energy_joules=None,
     )  # fmt: skip
 
 
@@ -130,7 +138,12 @@ def _environment() -> dict[str, object]:
 def _phases(method: str, place: int) -> dict[str, object]:
     seconds = {"load": 0.9, "encode": 0.4, "evaluate": 20.0 + 30 * place}
     if method not in ("zero-shot", "few-shot"):
-        seconds |= {"flops": 2.1, "train": (40 + 25 * place) * _slowness(method)}
+        seconds |= {
+            "retention before": 3.2,
+            "retention after": 2.4,
+            "flops": 2.1,
+            "train": (40 + 25 * place) * _slowness(method),
+        }
     peaks = {"train": (3.1 if method == "full" else 1.9 + 0.2 * len(method) % 0.7) * 1e9}
     return {
         "phases": {
@@ -170,7 +183,15 @@ def _training(method: str, goal: float, place: int, rng: np.random.Generator) ->
             truncated=5 if place == 0 else 0,
         ),
         "parameters": {"total": total, "trainable": trainable},
-        "adapter_bytes": 2 * trainable,
+        "adapter_bytes": 2 * trainable + 40_000,
+        "model_bytes": 2 * TRAINABLE["full"],
+        "retention": {
+            kind: Retention(
+                loss_before=before, loss_after=before + forgotten * len(method) / 20, passages=24,
+                tokens=2000, sha256=kind[0] * 64, python="3.11.9",
+            )
+            for kind, before, forgotten in (("prose", 2.75, 0.25), ("code", 1.5, -0.01))
+        },
         "flops": {
             "train": 3.9e13 * (1 if method == "full" else 0.68), "train_formula": 3.8e13, "evaluate": 1e13,
         },

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 HARNESS = sorted((ROOT / "harness").rglob("*.py"))
-PURE = ("task", "method", "budget", "errors", "result", "plan", "tune", "typed")
+PURE = ("task", "method", "budget", "errors", "result", "plan", "tune", "typed", "atomic", "passages")
 
 
 def imports(path: Path, *, lazy: bool) -> set[str]:
@@ -63,7 +63,7 @@ def test_methods_do_not_know_tasks_or_the_loop(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["train", "evaluate", "data", "flops", "profiler", "engine", "plain", "optimizer"]
+    "name", ["train", "evaluate", "data", "flops", "profiler", "engine", "plain", "optimizer", "retention"]
 )
 def test_the_engine_names_no_plugin(name: str) -> None:
     from harness import registry
@@ -97,7 +97,7 @@ def test_light_modules_stay_light(module: str, absent: set[str]) -> None:
     "path", sorted((ROOT / "harness/regression").glob("*.py")), ids=lambda path: path.name
 )
 def test_the_gate_works_on_results_alone(path: Path) -> None:
-    allowed = ("harness.aligned", "harness.errors", "harness.paired", "harness.regression",
+    allowed = ("harness.aligned", "harness.atomic", "harness.errors", "harness.paired", "harness.regression",
                "harness.result", "harness.stats", "harness.typed")  # fmt: skip
     for module in imports(path, lazy=True):
         top = module.split(".")[0]

@@ -103,7 +103,7 @@ def test_rows_that_end_early_leave_the_batch_and_change_nothing(toy: ModelSource
     for ids, answer in zip(second_ids, tool.generate(prompts, 6), strict=True):
         cut = ids.index(tool.encoder.end) if tool.encoder.end in ids else None
         assert tool.encoder.text(answer.text) == ids[:cut]
-        assert answer.truncated == (cut is None)
+        assert answer.truncated == answer.unfinished == (cut is None)
 
 
 def test_shots_stand_before_every_prompt_after_the_begin_token(toy: ModelSource) -> None:

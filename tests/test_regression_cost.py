@@ -9,7 +9,7 @@ from tests.test_regression import changed, side
 
 COSTS = {
     "train_seconds": 100.0, "evaluate_seconds": 20.0, "tokens_per_second": 900.0, "peak_bytes": 3e9,
-    "train_flops": 8e12, "trainable": 4_884_480.0, "adapter_bytes": 9_768_960.0,
+    "train_flops": 8e12, "trainable": 4_884_480.0, "disk_bytes": 9_768_960.0,
 }  # fmt: skip
 ENVIRONMENT = {"device": "cpu", "machine": "m1"}
 
@@ -65,7 +65,7 @@ def test_tokens_a_second_are_worse_when_lower():
 
 
 @pytest.mark.parametrize("factor", [0.5, 0.999, 1.001, 2.0])
-@pytest.mark.parametrize("cost", ["trainable", "adapter_bytes"])
+@pytest.mark.parametrize("cost", ["trainable", "disk_bytes"])
 def test_any_other_number_of_parameters_is_another_method(cost, factor):
     assert verdict(compare(costly(), costly(**{cost: factor})), cost).verdict == verdicts.REGRESSION
 
@@ -96,7 +96,7 @@ def test_in_one_job_seconds_are_gated_whatever_the_fingerprint_says():
 def test_on_another_device_only_parameters_are_gated():
     check = compare(costly(), costly({"device": "cuda", "machine": "m1"}, **dict.fromkeys(COSTS, 2.0)))
     gated = {one.cost for one in check.costs if one.verdict != verdicts.NOT_GATED}
-    assert gated == {"trainable", "adapter_bytes"}
+    assert gated == {"trainable", "disk_bytes"}
 
 
 def test_phases_that_are_too_short_are_not_gated():

@@ -72,6 +72,50 @@ def test_trials_are_shown_with_their_scores_and_cost(tmp_path):
     assert "Learning-rate trials" not in text_of([lora], tmp_path)
 
 
+def test_retention_is_shown_where_it_was_measured(tmp_path):
+    lora = synthetic.cell("legal_license", "lora-r16")
+    kept = {
+        "prose": replace(lora.retention["prose"], loss_before=2.5, loss_after=2.625),
+        "code": replace(lora.retention["code"], loss_before=1.25, loss_after=None),
+    }
+    cells = [replace(lora, retention=kept), synthetic.cell("legal_license", "zero-shot")]
+    said = section(text_of(cells, tmp_path), "What the model kept").strip().splitlines()
+    assert said[-1] == "| `legal_license` | `lora-r16` | 2.500 | 2.625 | +0.125 | 1.250 | - | - |"
+    assert "What the model kept" not in text_of([replace(lora, retention=None)], tmp_path)
+
+
+def test_answers_that_are_none_are_counted_apart_from_wrong_ones(tmp_path):
+    kinds = [  # score, readable, unfinished
+        (1.0, True, False), (1.0, True, True), (1.0, False, False), (0.5, True, False), (0.0, True, True),
+        (0.0, False, False), (0.0, False, False), (0.0, False, True),
+    ]  # fmt: skip
+    cell = synthetic.cell("iso_dates", "full")
+    items = tuple(
+        replace(item, score=score, readable=readable, unfinished=unfinished)
+        for item, (score, readable, unfinished) in zip(cell.items, kinds, strict=False)
+    )
+    clean = synthetic.cell("legal_license", "full")
+    said = section(text_of([replace(cell, items=items), clean], tmp_path), "Wrong answers and no answers")
+    assert said.strip().splitlines()[-1] == "| `iso_dates` | `full` | 3 | 1 | 1 | 2 | 1 |"
+    assert "`legal_license`" not in said
+    assert "Wrong answers and no" not in text_of([clean], tmp_path)
+    old = replace(cell, items=tuple(replace(item, readable=None, unfinished=None) for item in items))
+    assert "Wrong answers and no" not in text_of([old], tmp_path)
+
+
+def test_size_on_disk_is_shown_where_it_was_measured(tmp_path):
+    cells = [synthetic.cell("legal_license", method) for method in ("zero-shot", "full", "lora-r16")]
+    cells[1] = replace(cells[1], adapter_bytes=269_100_000, model_bytes=269_030_016)
+    cells[2] = replace(cells[2], adapter_bytes=9_810_000, model_bytes=269_030_016)
+    text = text_of(cells, tmp_path)
+    header, *lines = [line.split(" | ") for line in text.splitlines() if line.startswith(("| m", "| `"))][:4]
+    at = header.index("on disk")
+    assert [line[at : at + 2] for line in lines] == [["-", "-"], ["269 MB", "100.0%"], ["9.8 MB", "3.6%"]]
+    assert '"On disk" is' in text
+    old = text_of([replace(cell, adapter_bytes=None, model_bytes=None) for cell in cells], tmp_path)
+    assert "on disk" not in old.lower()
+
+
 def test_figures_exist_in_readme_size(rendered):
     linked = set(re.findall(r"\]\(([^)]+\.png)\)", rendered.read_text(encoding="utf-8")))
     assert linked == {f"{name}.png" for name in CHARTS} | {f"quality-{task}.png" for task in synthetic.TASKS}
@@ -215,7 +259,7 @@ def test_text_from_results_stays_text(tmp_path):
     assert not {"html_block", "html_inline", "link_open", "s_open"} & kinds
     sources = [child.attrs["src"] for child in inline if child.type == "image"]
     assert all(source.startswith(("quality-", "learning-", "where-")) for source in sources)
-    assert sum(token.type == "heading_open" for token in tokens) == 6
+    assert sum(token.type == "heading_open" for token in tokens) == 7
     for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
 
@@ -349,7 +393,14 @@ def test_other_formats():
     assert words.points(Interval(value=-0.0151, low=-0.0001, high=0.02)) == "-1.5 points [0.0, 2.0]"
     assert words.points(Interval(value=0.0001, low=-0.01, high=0.02)) == "0.0 points [-1.0, 2.0]"
     assert words.gigabytes(1_234_000_000) == "1.23 GB"
+    sizes = (47_300, 999_600, 9_820_000, 269_200_000, 1_240_000_000, None)
+    assert [words.size(size) for size in sizes] == ["47 kB", "1.0 MB", "9.8 MB", "269 MB", "1.2 GB", "-"]
     assert [words.rate(value) for value in (2e-4, 1.5e-3, 5e-05, 1.0)] == ["2e-4", "1.5e-3", "5e-5", "1e0"]
+    assert [words.nats(value, signed=True) for value in (0.0214, -1.5, -0.0001)] == [
+        "+0.021",
+        "-1.500",
+        "0.000",
+    ]
     assert words.listed(["a"]) == "a"
     assert words.listed(["a", "b", "c"]) == "a, b and c"
     assert words.escaped("x" * 400).endswith("...")

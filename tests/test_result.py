@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.atomic import write_atomic
 from harness.errors import ResultError
-from harness.result import Result, Store, _checksum, fingerprint, finite, write_atomic
+from harness.result import Result, Store, _checksum, fingerprint, finite
 from tests.synthetic import grid
 
 
@@ -55,9 +56,27 @@ def test_other_json_is_refused(text: str) -> None:
 
 def test_a_file_of_the_first_schema_is_read_without_baselines() -> None:
     body = json.loads(replace(one(), schema_version=1).to_json())
-    del body["checksum"], body["baselines"]
+    del body["checksum"], body["baselines"], body["retention"], body["model_bytes"]
+    for item in body["items"]:
+        del item["unfinished"], item["readable"]
     text = json.dumps({**body, "checksum": _checksum(body)})
-    assert Result.from_json(text) == replace(one(), baselines=None)
+    assert Result.from_json(text) == replace(
+        one(),
+        baselines=None,
+        retention=None,
+        adapter_bytes=None,
+        model_bytes=None,
+        items=tuple(replace(item, unfinished=None, readable=None) for item in one().items),
+    )
+
+
+@pytest.mark.parametrize("damage", [{"loss_before": -1.0}, {"tokens": 1.5}, {"sha256": 3}, {"python": None}])
+def test_a_retention_of_another_type_is_refused(damage: dict[str, object]) -> None:
+    body = json.loads(one().to_json())
+    del body["checksum"]
+    body["retention"]["code"].update(damage)
+    with pytest.raises(ValueError, match=rf"retention\.code\.{next(iter(damage))} is "):
+        Result.from_json(json.dumps({**body, "checksum": _checksum(body)}))
 
 
 def test_an_unknown_status_is_refused() -> None:

@@ -114,11 +114,22 @@ def test_a_grid_runs_reports_resumes_and_repeats_exactly(
     lora = results[2]
     assert lora.metric is not None
     assert lora.metric.n == len(lora.items) == 16
-    assert set(lora.phases) == {"load", "encode", "flops", "compile", "train", "evaluate"}
+    assert set(lora.phases) == {
+        "encode", "retention before", "load", "flops", "compile", "train", "retention after", "save",
+        "evaluate",
+    }  # fmt: skip
+    assert lora.retention is not None
+    assert {kind: kept.passages for kind, kept in lora.retention.items()} == {"prose": 8, "code": 8}
+    assert all(kept.loss_before != kept.loss_after for kept in lora.retention.values())
+    assert [result.retention for result in results[:2]] == [None, None]
     assert lora.train is not None
     assert lora.train.steps == len(lora.curve) == 2
     assert lora.parameters is not None
-    assert lora.adapter_bytes in {2 * lora.parameters["trainable"], 4 * lora.parameters["trainable"]}
+    assert lora.adapter_bytes is not None
+    assert lora.model_bytes is not None
+    wide = 4 if lora.environment["precision"] == "float32" else 2
+    assert lora.model_bytes == wide * (lora.parameters["total"] - lora.parameters["trainable"])
+    assert 0 < lora.adapter_bytes - wide * lora.parameters["trainable"] < 20_000  # the file's header
     assert "parity" in (tmp_path / "reports" / "report.md").read_text()
 
     again, log, _ = go(chosen, executor)

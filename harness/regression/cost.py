@@ -51,7 +51,7 @@ TOLERANCES = {
     "peak_bytes": Tolerance(label="peak memory, GB", one_job=0.10),
     "train_flops": Tolerance(label="training TFLOPs", one_job=0.01),
     "trainable": Tolerance(label="parameters trained", one_job=0.0, exact=True, by_seed=False),
-    "adapter_bytes": Tolerance(label="adapter, MB", one_job=0.0, exact=True, by_seed=False),
+    "disk_bytes": Tolerance(label="on disk, MB", one_job=0.0, exact=True, by_seed=False),
 }
 OTHER_SEEDS = 0.10
 """Added for costs that depend on the drawn examples where the sides have no seed in common."""

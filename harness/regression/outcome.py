@@ -142,6 +142,6 @@ def _costs(result: Result) -> dict[str, float]:
         "peak_bytes": main.peak_bytes if main else None,
         "train_flops": (result.flops or {}).get("train"),
         "trainable": (result.parameters or {}).get("trainable") if result.train else None,
-        "adapter_bytes": result.adapter_bytes,
+        "disk_bytes": result.adapter_bytes,
     }
     return {name: float(value) for name, value in figures.items() if value is not None}

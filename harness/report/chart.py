@@ -47,6 +47,9 @@ PHASES = {
     "flops": "#CC79A7",
     "tune": "#56B4E9",
     "train": "#0072B2",
+    "retention before": "#009E73",
+    "retention after": "#8FD3BD",
+    "save": "#882255",
     "evaluate": "#E69F00",
 }
 OTHER_PHASE = "#D55E00"

@@ -10,11 +10,12 @@ from typing import Any
 
 import jinja2
 
+from harness.atomic import write_atomic
 from harness.errors import ResultError
 from harness.report import article, chart, reproduce, table, words
 from harness.report.findings import cautions, findings
 from harness.report.rows import Board, Row, board, compared, methods_of
-from harness.result import Result, write_atomic
+from harness.result import Result
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 SUMMARY_CHARTS = (
@@ -23,6 +24,8 @@ SUMMARY_CHARTS = (
     ("learning-curves", "Training loss against step, a panel a task"),
     ("where-the-seconds-went", "Seconds of each phase, a bar a method"),
 )
+DISK = """ "On disk" is the file that training leaves: an adapter alone, or the whole
+model; its share is of the base model's weights in the same precision."""
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent),
     undefined=jinja2.StrictUndefined,
@@ -67,6 +70,7 @@ def render(results: Sequence[Result], folder: Path, *, name: str) -> Path:
         lead=reproduce.lead(results),
         memory=_memory(results),
         gain=table.GAIN,
+        disk=DISK if any(cell.model_bytes for cell in results) else "",
         cautions=cautions(rows),
         tasks=[_task(task, own, quality[task]) for task, own in rows.items()],
         article=article,
@@ -74,6 +78,8 @@ def render(results: Sequence[Result], folder: Path, *, name: str) -> Path:
         charts=charts,
         unfinished=_markdown(table.unfinished_table(results)),
         truncation=_markdown(table.truncation_table(rows)),
+        answers=_markdown(table.answers_table(rows)),
+        retention=_markdown(table.retention_table(rows)),
         trials=_markdown(table.trials_table(results)),
         command=reproduce.command(results, list(rows), methods_of(rows)),
         settings=reproduce.settings(results, methods_of(rows)),

@@ -79,6 +79,10 @@ def _machine(results: Sequence[Result]) -> dict[str, str]:
     for name, key in MACHINE.items():
         values = _around(results, key)
         found[name] = _either([words.gigabytes(value) for value in values] if "bytes" in key else values)
+    for kind in table.PASSAGES:
+        passages = [(cell.retention or {}).get(kind) for cell in results]
+        if hashes := _known(one.sha256 for one in passages if one):
+            found[f"passages of {kind}, SHA-256"] = _either(hashes)
     found["model SHA-256"] = _either(_identified(results, "model", "sha256"))
     found["data"] = _either(_known(cell.identity.get("data") for cell in results))
     found["chat template SHA-256"] = _either(_known(cell.identity.get("chat_template") for cell in results))

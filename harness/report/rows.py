@@ -28,6 +28,8 @@ class Row:
         flops: Counted training FLOPs.
         trainable: Parameters trained.
         total: All parameters.
+        adapter_bytes: Size on disk of what training leaves.
+        model_bytes: Size of the base model.
     """
 
     task: str
@@ -43,6 +45,13 @@ class Row:
     flops: float | None
     trainable: float | None
     total: float | None
+    adapter_bytes: float | None
+    model_bytes: float | None
+
+    @property
+    def disk_share(self) -> float | None:
+        """Size on disk of what training leaves, as a share of the base model's size."""
+        return _ratio(self.adapter_bytes, self.model_bytes)
 
     @property
     def metric(self) -> str | None:
@@ -158,6 +167,8 @@ def _row(task: str, method: str, cells: list[Result]) -> Row:
         flops=mean([(cell.flops or {}).get("train") for cell in ok]),
         trainable=mean([(cell.parameters or {}).get("trainable") if cell.train else 0 for cell in ok]),
         total=mean([(cell.parameters or {}).get("total") for cell in ok]),
+        adapter_bytes=mean([cell.adapter_bytes for cell in ok]),
+        model_bytes=mean([cell.model_bytes for cell in ok]),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -10,10 +11,15 @@ from harness import stats
 from harness.report import words
 from harness.report.article import CLAIMS
 from harness.report.rows import Board, Row, gain, mean, methods_of, paired, shares, without_model
-from harness.result import Result
+from harness.result import Item, Result
 
 GAIN = "full's gain kept"
-OPTIONAL = ("of full's FLOPs", "of full's seconds", "of full's energy", GAIN)
+OUTCOMES = ("right", "wrong", "wrong, unfinished", "not readable", "not readable, unfinished")
+"""What may become of a test item; a score below 1 counts as wrong."""
+PASSAGES = ("prose", "code")
+"""What a result's retention is measured on."""
+ON_DISK = "on disk"
+OPTIONAL = (ON_DISK, "of the model's size", "of full's FLOPs", "of full's seconds", "of full's energy", GAIN)
 """Columns of the task table that are left out where no method has a figure."""
 
 
@@ -41,6 +47,8 @@ def task_table(rows: Mapping[str, Row]) -> pd.DataFrame:
                 "training time": words.seconds(row.seconds),
                 "peak memory": words.gigabytes(row.peak_bytes),
                 "parameters trained": words.share(parts.parameters),
+                ON_DISK: words.size(row.adapter_bytes),
+                "of the model's size": words.share(row.disk_share),
                 "of full's FLOPs": words.share(parts.flops),
                 "of full's seconds": words.share(parts.seconds),
                 "of full's energy": words.share(parts.joules),
@@ -156,6 +164,48 @@ def truncation_table(rows: Board) -> pd.DataFrame | None:
     return pd.DataFrame(lines) if lines else None
 
 
+def answers_table(rows: Board) -> pd.DataFrame | None:
+    """What became of every test item, summed over seeds: each item is in one column.
+
+    Of tasks on which some answer could not be read or met the limit of new tokens; None without any.
+    """
+    lines = []
+    for own in rows.values():
+        known = {
+            method: [item for cell in row.ok for item in cell.items if item.readable is not None]
+            for method, row in own.items()
+        }
+        if all(item.readable and not item.unfinished for items in known.values() for item in items):
+            continue
+        for method, items in known.items():
+            if items:
+                counts = Counter(_outcome(item) for item in items)
+                names = {"task": words.code(own[method].task), "method": words.code(method)}
+                lines.append(names | {name: str(counts[name]) for name in OUTCOMES})
+    return pd.DataFrame(lines) if lines else None
+
+
+def retention_table(rows: Board) -> pd.DataFrame | None:
+    """Loss on each kind of held-out passages before and after training, a mean over seeds; None if none."""
+    lines = []
+    for own in rows.values():
+        for row in own.values():
+            known = [cell.retention for cell in row.ok if cell.retention]
+            if not known:
+                continue
+            line = {"task": words.code(row.task), "method": words.code(row.method)}
+            for kind in PASSAGES:
+                losses = [one[kind] for one in known if kind in one]
+                before = mean([one.loss_before for one in losses])
+                after = mean([one.loss_after for one in losses])
+                change = None if before is None or after is None else after - before
+                line[f"{kind}: before"] = words.nats(before)
+                line[f"{kind}: after"] = words.nats(after)
+                line[f"{kind}: change"] = words.nats(change, signed=True)
+            lines.append(line)
+    return pd.DataFrame(lines) if lines else None
+
+
 def trials_table(results: Sequence[Result]) -> pd.DataFrame | None:
     """Every learning rate that was tried on dev, rung by rung, and what that cost; None where none was."""
     lines = []
@@ -209,6 +259,12 @@ def pairs_table(pairs: Mapping[str, str], names: tuple[str, str]) -> pd.DataFram
 def _name(row: Row) -> str:
     whole = len(row.ok) in (0, len(row.cells))
     return words.code(row.method) + ("" if whole else f" ({len(row.ok)} of {len(row.cells)} seeds)")
+
+
+def _outcome(item: Item) -> str:
+    if item.score == 1:
+        return OUTCOMES[0]
+    return OUTCOMES[1 + 2 * (not item.readable) + bool(item.unfinished)]
 
 
 def _epochs(cell: Result) -> int:

@@ -13,12 +13,12 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from harness.atomic import write_atomic
 from harness.errors import ResultError
 from harness.history import Entry, Record
 from harness.report import words
 from harness.report.chart import STYLE, label, save
 from harness.report.palette import look, order
-from harness.result import write_atomic
 
 SHORTEST = 3
 """Entries before and after a change point."""

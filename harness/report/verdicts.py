@@ -37,7 +37,7 @@ MEANING = {
     verdicts.INCONCLUSIVE: "nothing is shown to be worse, nor that nothing lost more than the margin",
     verdicts.PASS: "no cell, method or task lost more than the margin",
 }
-UNITS = {"peak_bytes": 1e9, "train_flops": 1e12, "adapter_bytes": 1e6}
+UNITS = {"peak_bytes": 1e9, "train_flops": 1e12, "disk_bytes": 1e6}
 COLUMNS = ("where", "verdict", "baseline", "candidate", "change, points", "drop seen in 90%", "note")
 COST_COLUMNS = ("method", "cost", "verdict", "baseline", "candidate", "change", "allowed", "note")
 

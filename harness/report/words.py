@@ -77,6 +77,22 @@ def gigabytes(value: float | None) -> str:
     return ABSENT if value is None else f"{value / 1e9:.2f} GB"
 
 
+def size(value: float | None) -> str:
+    """A number of bytes in the unit that fits: "47 kB", "9.8 MB", "269 MB", "1.2 GB"."""
+    if value is None:
+        return ABSENT
+    unit, name = next(((u, n) for u, n in ((1e9, "GB"), (1e6, "MB")) if value >= 0.9995 * u), (1e3, "kB"))
+    return f"{value / unit:.1f} {name}" if value < 9.95 * unit else f"{value / unit:.0f} {name}"
+
+
+def nats(value: float | None, *, signed: bool = False) -> str:
+    """A loss, or with its sign the difference of two: "2.314", "+0.021"."""
+    if value is None:
+        return ABSENT
+    text = f"{value:+.3f}" if signed else f"{value:.3f}"
+    return text if float(text) else "0.000"
+
+
 def rate(value: float) -> str:
     """A learning rate: "2e-4"."""
     mantissa, _, exponent = f"{value:.3e}".partition("e")

@@ -28,7 +28,7 @@ from typing import ClassVar
 from harness.sandbox import run_function, same
 from harness.task import Example, Splits, Task
 from tasks.function_completion import generator
-from tasks.function_completion.answer import program
+from tasks.function_completion.answer import parses, program
 from tasks.function_completion.mbpp import Mbpp
 
 
@@ -62,10 +62,17 @@ class FunctionCompletion(Task):
         """A line break and the body, indented by four spaces."""
         return "\n" + example.data["body"]
 
+    def readable(self, example: Example, output: str) -> bool:
+        """Whether the output makes a function that parses."""
+        return parses(self._source(example, output))
+
+    def _source(self, example: Example, output: str) -> str | None:
+        header = example.data["prompt"].removeprefix(generator.INSTRUCTION)
+        return program(header, example.data["name"], output)
+
     def score(self, example: Example, output: str) -> float:
         """1.0 if every hidden test agrees in value and type, else 0.0."""
-        header = example.data["prompt"].removeprefix(generator.INSTRUCTION)
-        source = program(header, example.data["name"], output)
+        source = self._source(example, output)
         if source is None:
             return 0.0
         expected = ast.literal_eval(example.data["expected"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import textwrap
+import warnings
 
 PLAIN_ANSWER = "plain_answer"
 _PLAIN_BODY = "    value = {name}(*arguments)\n    return dict(value) if isinstance(value, dict) else value\n"
@@ -40,6 +42,17 @@ def program(header: str, name: str, output: str) -> str | None:
     if fenced and not body.startswith((" ", "\t")):
         body = textwrap.indent(body, "    ")
     return _body(header, body)
+
+
+def parses(source: str | None) -> bool:
+    """Whether a program is there and is Python, run or not."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of escapes and comparisons that a model wrote
+            return source is not None and bool(ast.parse(source).body)
+    # What is nested too deeply for the parser, or holds a null, is no syntax error.
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
 
 
 def _body(header: str, output: str) -> str | None:

@@ -36,7 +36,7 @@ from typing import Any, ClassVar
 
 from harness.sandbox import run_function
 from harness.task import Example, Splits, Task
-from tasks.function_completion.answer import PLAIN_ANSWER, program, with_plain_answer
+from tasks.function_completion.answer import PLAIN_ANSWER, parses, program, with_plain_answer
 from tasks.function_completion.generator import INSTRUCTION
 
 PATH = "google-research-datasets/mbpp"
@@ -86,16 +86,26 @@ class Mbpp(Task):
 
     def score(self, example: Example, output: str) -> float:
         """1.0 if every call gives what its assert says, compared with == as there, else 0.0."""
-        name, code = example.data["name"], example.data["prompt"].removeprefix(INSTRUCTION) + "\n"
-        start = re.search(rf"^def {name}\b", code, re.MULTILINE)
-        assert start is not None, f"the prompt of {example.id!r} defines no {name}"
-        answer = program(code[start.start() :], name, output)
-        if answer is None:
+        written = _source(example, output)
+        if written is None:
             return 0.0
-        source = with_plain_answer(code[: start.start()] + answer, name)
+        source = with_plain_answer(written, example.data["name"])
         outcomes = run_function(source, PLAIN_ANSWER, ast.literal_eval(example.data["calls"]))
         pairs = zip(outcomes, ast.literal_eval(example.data["expected"]), strict=True)
         return float(all(outcome.error is None and outcome.value == value for outcome, value in pairs))
+
+    def readable(self, example: Example, output: str) -> bool:
+        """Whether the output makes a function that parses."""
+        return parses(_source(example, output))
+
+
+def _source(example: Example, output: str) -> str | None:
+    """What stands before the function in the prompt, and the function."""
+    name, code = example.data["name"], example.data["prompt"].removeprefix(INSTRUCTION) + "\n"
+    start = re.search(rf"^def {name}\b", code, re.MULTILINE)
+    assert start is not None, f"the prompt of {example.id!r} defines no {name}"
+    answer = program(code[start.start() :], name, output)
+    return None if answer is None else code[: start.start()] + answer
 
 
 def _example(row: Mapping[str, Any]) -> Example | None:

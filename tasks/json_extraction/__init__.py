@@ -26,7 +26,7 @@ import re
 from importlib.util import find_spec
 
 from harness.errors import PluginError
-from harness.scoring import field_f1
+from harness.scoring import field_f1, json_object
 from harness.task import Example, Splits, Task, digest, mixed
 from tasks.json_extraction.templates import KINDS
 from tasks.json_extraction.values import LOCALES, Values
@@ -88,6 +88,10 @@ class JsonExtraction(Task):
     def score(self, example: Example, output: str) -> float:
         """Field F1 of the first JSON object in the output."""
         return field_f1(json.loads(example.data["record"]), output)
+
+    def readable(self, example: Example, output: str) -> bool:
+        """Whether there is a JSON object in the output."""
+        return json_object(output) is not None
 
     def naive(self, example: Example) -> str:
         """The wanted keys, all of them null."""

@@ -79,6 +79,10 @@ class TextToSql(Task):
         scripts = [script(example.data["schema"], filling) for filling in generator.FILLINGS]
         return float(agrees(scripts, gold, given))
 
+    def readable(self, example: Example, output: str) -> bool:
+        """Whether the output has a query."""
+        return bool(statement(output))
+
     def naive(self, example: Example) -> str:
         """Everything in the first table, or its row count where the question asks for a number of things."""
         table = schemas()[example.data["schema"]][0].name
@@ -134,6 +138,10 @@ class Gretel(Task):
         if not given or given == gold:
             return float(given == gold)
         return float(agrees([example.data["script"]], gold, given))
+
+    def readable(self, example: Example, output: str) -> bool:
+        """Whether the output has a query."""
+        return bool(statement(output))
 
 
 def _candidates(split: str, rows: Iterable[Mapping[str, str]]) -> Iterator[Example]:
