@@ -19,7 +19,7 @@ from harness.result import Retention, finite
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-PASSAGES = 16
+PASSAGES = 8
 """Passages of each kind at most."""
 
 ROWS = 8
