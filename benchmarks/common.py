@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -21,16 +21,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from harness import registry
 from harness.budget import Budget, preset
 from harness.data import Encoded, Encoder, draw
-from harness.environment import Environment
+from harness.environment import Environment, matmul_flops
 from harness.model import ModelSource, resolve
-
-if TYPE_CHECKING:
-    import torch
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 MARK = "figures: "
 """What a measuring process puts before the one line that counts."""
+
+PEAK_SHAPES = ((2048, 2048, 2048), (4096, 1024, 4096), (1024, 4096, 1024))
+"""(rows, inner, columns) of the products whose speed counts as a CPU's peak; a GPU's are four times that."""
 
 Figures = dict[str, Any]
 
@@ -142,24 +142,11 @@ def save(name: str, environment: Environment, rows: Sequence[Figures], **more: A
     return path
 
 
-def matmul_peak(environment: Environment, *, repeats: int = 7) -> float:
-    """Operations a second of the fastest of a few large matrix products, each the median of `repeats`."""
-    import time
-
+def matmul_peak(environment: Environment) -> float:
+    """Operations a second of the fastest of a few large matrix products."""
     import torch
 
-    def seconds(left: torch.Tensor, right: torch.Tensor) -> float:
-        start = time.perf_counter()
-        float(torch.nn.functional.linear(left, right)[0, 0])
-        return time.perf_counter() - start
-
     torch.set_num_threads(environment.cores)
-    dtype = getattr(torch, environment.precision)
-    best = 0.0
     scale = 4 if environment.device == "cuda" else 1
-    for rows, inner, columns in ((2048, 2048, 2048), (4096, 1024, 4096), (1024, 4096, 1024)):
-        left = torch.randn(scale * rows, scale * inner, device=environment.device).to(dtype)
-        right = torch.randn(scale * columns, scale * inner, device=environment.device).to(dtype)
-        took = [seconds(left, right) for _ in range(repeats + 1)][1:]
-        best = max(best, 2 * scale**3 * rows * inner * columns / statistics.median(took))
-    return best
+    shapes = [(scale * rows, scale * inner, scale * columns) for rows, inner, columns in PEAK_SHAPES]
+    return matmul_flops(environment.device, environment.precision, shapes)

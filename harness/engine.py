@@ -2,23 +2,19 @@
 
 An engine knows neither task nor method. Both do the same arithmetic on the same batches; results
 differ by rounding alone. Fast computes logits at target positions only, updates weights a block at a
-time (`optimizer`), shares what prompts have in common (`evaluate`), and compiles the model's repeated
-blocks where that pays.
+time (`optimizer`), shares what prompts have in common (`evaluate`), and compiles where that pays.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from harness.cache import cache_dir
-from harness.data import Batch, Encoder, head_of
+from harness.compiling import Compiled, compile_where_it_pays, release
+from harness.data import Batch, Encoder
 from harness.evaluate import Answers, Evaluator, Progress
 from harness.optimizer import Float32AdamW
 from harness.plain import PlainAdamW, PlainEvaluator, plain_loss
@@ -27,164 +23,53 @@ from harness.train import Optimizer, target_loss
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-COMPILED_WORK = 5e12
-"""Training operations from which compiling pays: it takes seconds a cell even when all code is on disk."""
 
-WARM_ROWS = 2
-"""Rows of the batch that is compiled with: one row would make a special case of one row."""
+class MakeEvaluator(Protocol):
+    """Makes what answers prompts with a model."""
+
+    def __call__(
+        self, model: PreTrainedModel, encoder: Encoder, *, device: str, progress: Progress
+    ) -> Answers:
+        """An evaluator of that model."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Compiled:
-    """Whether a cell's training steps were compiled, and if not, why."""
+class Engine:
+    """One way to compute what a cell needs.
 
-    compiled: bool
-    reason: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for a result file."""
-        return asdict(self)
-
-
-class Engine(ABC):
-    """One way to compute what a cell needs."""
+    Attributes:
+        optimizer: AdamW over a model's trained parameters, which it rounds to the named precision.
+        loss: Mean cross-entropy (nats) over a batch's target tokens.
+        evaluator: What answers prompts with a model.
+        compiles: Whether training steps may be compiled.
+    """
 
     name: str
-
-    @abstractmethod
-    def optimizer(self, model: PreTrainedModel, precision: str) -> Optimizer:
-        """AdamW over the model's trained parameters, which are rounded to `precision` here."""
-
-    @abstractmethod
-    def loss(self, model: PreTrainedModel, batch: Batch) -> torch.Tensor:
-        """Mean cross-entropy (nats) over the batch's target tokens."""
-
-    @abstractmethod
-    def evaluator(
-        self, model: PreTrainedModel, encoder: Encoder, *, device: str, progress: Progress
-    ) -> Answers:
-        """What answers prompts with the model."""
+    optimizer: Callable[[PreTrainedModel, str], Optimizer]
+    loss: Callable[[PreTrainedModel, Batch], torch.Tensor]
+    evaluator: MakeEvaluator
+    compiles: bool
 
     def compile(self, model: PreTrainedModel, batches: Sequence[Batch], work: float) -> Compiled:
         """Prepare the model's training steps on `batches`, which take `work` operations in all."""
-        return Compiled(compiled=False, reason=f"the engine {self.name} compiles nothing")
+        if not self.compiles:
+            return Compiled(compiled=False, reason=f"the engine {self.name} compiles nothing")
+        return compile_where_it_pays(model, batches, work)
+
+    def release(self, model: PreTrainedModel) -> None:
+        """Undo `compile`: evaluation brings caches, which would be other graphs."""
+        if self.compiles:
+            release(model)
 
 
-class Plain(Engine):
-    """Every logit, one sequence at a time in evaluation, torch's own optimizer over all weights at once."""
-
-    name = "plain"
-
-    def optimizer(self, model: PreTrainedModel, precision: str) -> Optimizer:
-        """See `PlainAdamW`."""
-        return PlainAdamW(model, precision)
-
-    def loss(self, model: PreTrainedModel, batch: Batch) -> torch.Tensor:
-        """See `plain_loss`."""
-        return plain_loss(model, batch)
-
-    def evaluator(
-        self, model: PreTrainedModel, encoder: Encoder, *, device: str, progress: Progress
-    ) -> Answers:
-        """See `PlainEvaluator`."""
-        return PlainEvaluator(model, encoder, device=device, progress=progress)
-
-
-class Fast(Engine):
-    """The default."""
-
-    name = "fast"
-
-    def optimizer(self, model: PreTrainedModel, precision: str) -> Optimizer:
-        """See `Float32AdamW`."""
-        return Float32AdamW(model, precision)
-
-    def loss(self, model: PreTrainedModel, batch: Batch) -> torch.Tensor:
-        """See `target_loss`."""
-        return target_loss(model, batch)
-
-    def evaluator(
-        self, model: PreTrainedModel, encoder: Encoder, *, device: str, progress: Progress
-    ) -> Answers:
-        """See `Evaluator`."""
-        return Evaluator(model, encoder, device=device, progress=progress)
-
-    def compile(self, model: PreTrainedModel, batches: Sequence[Batch], work: float) -> Compiled:
-        """Compile the model's repeated blocks where that pays.
-
-        That is on a CPU with a tile matrix unit. With AVX-512 alone products take three quarters of a
-        step, and compiling gains less than it costs.
-        """
-        if work < COMPILED_WORK:
-            return Compiled(compiled=False, reason="too little work for compiling to pay")
-        if model.device.type != "cpu" or not torch.cpu._is_amx_tile_supported():
-            return Compiled(compiled=False, reason="compiling was seen to pay on CPUs with AMX alone")
-        if shutil.which(os.environ.get("CXX", "g++")) is None:
-            return Compiled(compiled=False, reason="there is no C++ compiler")
-        return compile_blocks(model, batches)
+FAST = Engine(
+    name="fast", optimizer=Float32AdamW, loss=target_loss, evaluator=Evaluator, compiles=True
+)  # fmt: skip
+PLAIN = Engine(
+    name="plain", optimizer=PlainAdamW, loss=plain_loss, evaluator=PlainEvaluator, compiles=False
+)  # fmt: skip
 
 
 def engine(name: str) -> Engine:
     """The engine of that name, one of `job.ENGINES`."""
-    return {"fast": Fast, "plain": Plain}[name]()
-
-
-def blocks(model: torch.nn.Module) -> torch.nn.ModuleList | None:
-    """The repeated blocks of a model: its longest list of modules of one class, or None without one."""
-    lists = [
-        module
-        for module in model.modules()
-        if isinstance(module, torch.nn.ModuleList) and len({type(block) for block in module}) == 1
-    ]
-    return max(lists, key=len, default=None)
-
-
-def compile_blocks(model: PreTrainedModel, batches: Sequence[Batch]) -> Compiled:
-    """Compile the model's blocks for training; all share one graph, whose code is kept on disk.
-
-    Gradients and the random state are left as they were. The first block stays as it is: where
-    nothing below it is trained its input needs no gradient, which would be another graph.
-    """
-    repeated = blocks(model)
-    if repeated is None:
-        return Compiled(compiled=False, reason=f"{type(model).__name__} has no repeated blocks")
-    _configure()
-    for block in repeated[1:]:
-        block.compile(dynamic=True)
-    random_state = torch.get_rng_state()
-    sample = head_of(min(batches, key=lambda batch: batch.ids.shape[1]), WARM_ROWS)
-    model.train()
-    try:
-        target_loss(model, sample.to(str(model.device))).backward()  # type: ignore[no-untyped-call]
-    except _compiler_errors() as error:
-        release(model)
-        return Compiled(compiled=False, reason=str(error).strip().partition("\n")[0])
-    finally:
-        model.eval()
-        torch.set_rng_state(random_state)
-        model.zero_grad(set_to_none=True)
-    return Compiled(compiled=True)
-
-
-def release(model: torch.nn.Module) -> None:
-    """Let the blocks run uncompiled from now on: evaluation brings caches, which would be other graphs."""
-    for block in blocks(model) or ():
-        block._compiled_call_impl = None
-
-
-def _configure() -> None:
-    """Settings of the compiler, for this process."""
-    import torch._inductor.config
-    import torch.fx.experimental._config
-
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_dir() / "inductor"))
-    torch._inductor.config.compile_threads = 1  # one graph a cell; a pool of processes costs more
-    # A width that happens to equal another size (the head's, say) must not be taken for it.
-    torch.fx.experimental._config.use_duck_shape = False
-
-
-def _compiler_errors() -> tuple[type[Exception], ...]:
-    from torch._dynamo.exc import TorchDynamoException
-    from torch._inductor.exc import CppCompileError, InvalidCxxCompiler
-
-    return (TorchDynamoException, CppCompileError, InvalidCxxCompiler)
+    return {each.name: each for each in (FAST, PLAIN)}[name]

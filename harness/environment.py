@@ -6,7 +6,10 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+import statistics
 import subprocess
+import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +20,8 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 PACKAGES = ("tuneoff", "torch", "transformers", "peft", "bitsandbytes")
 """Distributions whose version can move a figure; part of every result's identity."""
 
-PROBE_SIZE = 1024
-"""Side of the square matrix product that the speed probe times."""
+PROBE_SHAPE = (1024, 1024, 1024)
+"""Rows, inner size and columns of the matrix product that the speed probe times."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,7 +102,7 @@ def probe(device: str) -> Environment:
         memory_bytes=memory,
         gpu_memory_bytes=gpu_memory,
         precision=precision,
-        matmul_flops=_matmul_flops(device, precision),
+        matmul_flops=matmul_flops(device, precision),
         versions=versions(),
         machine=hashlib.sha256(repr(traits).encode()).hexdigest()[:16],
         commit=commit(),
@@ -107,21 +110,33 @@ def probe(device: str) -> Environment:
     )
 
 
-def _matmul_flops(device: str, precision: str) -> float:
-    """Median speed of seven square products, after one to warm up."""
-    import statistics
-    import time
+def matmul_flops(
+    device: str, precision: str, shapes: Sequence[tuple[int, int, int]] = (PROBE_SHAPE,)
+) -> float:
+    """Operations a second of matrix products on this machine, with torch's current number of threads.
 
+    Args:
+        device: Where to multiply.
+        precision: Type of both factors.
+        shapes: (rows, inner, columns) of each product; the fastest of them counts.
+
+    Returns:
+        Of each product the median of seven, after one to warm up.
+    """
     import torch
 
-    side = PROBE_SIZE
-    matrix = torch.ones(side, side, dtype=getattr(torch, precision), device=device)
-    seconds = []
-    for _ in range(8):
-        start = time.perf_counter()
-        float((matrix @ matrix)[0, 0])  # reading a value waits for the device
-        seconds.append(time.perf_counter() - start)
-    return 2 * side**3 / statistics.median(seconds[1:])
+    fastest = 0.0
+    for rows, inner, columns in shapes:
+        options: Any = {"dtype": getattr(torch, precision), "device": device}
+        left, right = torch.ones(rows, inner, **options), torch.ones(columns, inner, **options)
+        seconds = []
+        for _ in range(8):
+            start = time.perf_counter()
+            # As a linear layer multiplies; reading a value waits for the device.
+            float(torch.nn.functional.linear(left, right)[0, 0])
+            seconds.append(time.perf_counter() - start)
+        fastest = max(fastest, 2 * rows * inner * columns / statistics.median(seconds[1:]))
+    return fastest
 
 
 def _processor() -> str:

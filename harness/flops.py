@@ -18,6 +18,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from harness.data import Batch
+from harness.model import blocks
 from harness.train import target_loss
 
 if TYPE_CHECKING:
@@ -40,10 +41,9 @@ def train_step_flops(model: PreTrainedModel, batch: Batch) -> StepFlops:
         cache = options.get("past_key_values")
         seen.append((args[0].shape[1], 0 if cache is None else cache.get_seq_length()))
 
-    blocks = next(module for module in model.modules() if isinstance(module, torch.nn.ModuleList))
     # The first block sees the batch's width plus the virtual tokens that an adapter puts before it, and the
     # keys and values that one has put into its cache.
-    handle = blocks[0].register_forward_pre_hook(look, with_kwargs=True)
+    handle = blocks(model)[0].register_forward_pre_hook(look, with_kwargs=True)
     random_state = torch.get_rng_state()
     try:
         with FlopCounterMode(display=False, custom_mapping=_custom_operators()) as counter:

@@ -18,6 +18,7 @@ from harness.executor import is_out_of_memory
 from harness.vetting import FILES, PICKLE, REMOTE_CODE, TRUSTED_FILES, files, vet
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 EMBEDDED = "embedded"
@@ -204,6 +205,21 @@ def count_parameters(model: PreTrainedModel) -> dict[str, int]:
 def weight_bytes(model: PreTrainedModel, *, trained: bool = False) -> int:
     """Bytes of all or of the trained parameters as they are held: a file of them is longer by its header."""
     return sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad or not trained)
+
+
+def blocks(model: PreTrainedModel) -> torch.nn.ModuleList:
+    """The repeated blocks of a model: its first list of as many modules as its configuration has layers.
+
+    Raises:
+        TypeError: There is none; it is no decoder as transformers builds them.
+    """
+    import torch
+
+    layers = model.config.num_hidden_layers
+    for module in model.modules():
+        if isinstance(module, torch.nn.ModuleList) and len(module) == layers:
+            return module
+    raise TypeError(f"{type(model).__name__} has no list of its {layers} blocks")
 
 
 def quieten() -> None:

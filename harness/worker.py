@@ -13,7 +13,7 @@ import transformers  # noqa: F401 -- so that forked cells find it loaded
 
 from harness import adapter, environment, registry, sandbox, tune
 from harness.data import Batch, Encoder, batches, draw, solved
-from harness.engine import engine, release
+from harness.engine import engine
 from harness.errors import PluginError, UsageError
 from harness.examine import Examiner
 from harness.flops import forward_formula, train_step_flops
@@ -158,7 +158,7 @@ class _Cell:
             compiled = self.engine.compile(self.model, self.batches, self.work)
         with self._phase("train"):
             trained = self._train(self.model, optimizer, self.batches, rate, "train")
-        release(self.model)
+        self.engine.release(self.model)
         with self._phase("retention after"):
             kept = self.retained.compare(self.base_losses, self.retained.losses(self.model))
         with self._phase("save"):
@@ -286,7 +286,7 @@ class _Cell:
         optimizer = self._optimizer(model)
         self.engine.compile(model, made, self.work * steps / len(self.batches))
         trained = self._train(model, optimizer, made, rate, label)
-        release(model)
+        self.engine.release(model)
         if trained.degenerate is not None:
             return 0.0
         return self.examiner.examine(model, self.dev_examples, label).mean

@@ -112,6 +112,7 @@ def test_only_the_worker_joins_the_engine() -> None:
             "worker.py",
             "examine.py",
             "engine.py",
+            "compiling.py",
             "plain.py",
             "evaluate.py",
             "flops.py",

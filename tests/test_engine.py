@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from harness import evaluate
+from harness.compiling import COMPILED_WORK, compile_blocks, compile_where_it_pays, release
 from harness.data import Batch, Encoder, head_of
-from harness.engine import COMPILED_WORK, Fast, blocks, compile_blocks, engine, release
+from harness.engine import engine
 from harness.evaluate import Answer, encode_prompts
 from harness.job import ENGINES
-from harness.model import ModelSource
+from harness.model import ModelSource, blocks
 from harness.train import target_loss
 from tests.test_train import METHODS, adapted, fit, made
 
@@ -75,7 +76,7 @@ def test_compiled_blocks_lose_as_uncompiled_ones_do(toy: ModelSource) -> None:
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == graphs  # no batch makes another graph
     assert [point.loss for point in compiled] == pytest.approx([point.loss for point in plain], abs=2e-4)
     release(model)
-    assert all(block._compiled_call_impl is None for block in blocks(model) or ())
+    assert all(block._compiled_call_impl is None for block in blocks(model))
 
 
 @pytest.mark.parametrize(
@@ -91,8 +92,8 @@ def test_it_compiles_only_where_that_pays(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles)
     monkeypatch.setattr("shutil.which", lambda name: name if compiler else None)
-    monkeypatch.setattr("harness.engine.compile_blocks", pytest.fail)
-    done = Fast().compile(adapted(toy, "full"), made(toy), work)
+    monkeypatch.setattr("harness.compiling.compile_blocks", pytest.fail)
+    done = compile_where_it_pays(adapted(toy, "full"), made(toy), work)
     assert not done.compiled
     assert re.search(reason, done.reason or "")
 
@@ -106,7 +107,7 @@ def test_a_model_that_does_not_compile_trains_uncompiled(
         raise TorchDynamoException("no graph for this\nand more")
 
     model = adapted(toy, "full")
-    monkeypatch.setattr("harness.engine.target_loss", refuse)
+    monkeypatch.setattr("harness.compiling.target_loss", refuse)
     done = compile_blocks(model, made(toy))
     assert (done.compiled, done.reason) == (False, "no graph for this")
-    assert all(block._compiled_call_impl is None for block in blocks(model) or ())
+    assert all(block._compiled_call_impl is None for block in blocks(model))

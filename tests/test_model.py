@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from harness.errors import ModelError
-from harness.model import ModelSource, resolve
+from harness.model import ModelSource, blocks, resolve
 
 
 def find(source: object) -> ModelSource:
@@ -79,3 +79,15 @@ def test_a_hub_id_is_read_from_the_hubs_cache(
     assert sum(p.numel() for p in source.load().parameters()) > 10_000
     with pytest.raises(ModelError, match="cannot fetch 'someone/other' from the hub"):
         find("someone/other")
+
+
+def test_the_blocks_are_the_layers_and_no_other_list(toy_folder: Path) -> None:
+    model = find(toy_folder).load()
+    layers = blocks(model)
+    assert len(layers) == model.config.num_hidden_layers
+    for layer in layers:  # as a mixture of experts has them
+        layer.experts = torch.nn.ModuleList(torch.nn.Linear(1, 1) for _ in range(9))
+    assert blocks(model) is layers
+    model.config.num_hidden_layers = 5
+    with pytest.raises(TypeError, match="no list of its 5 blocks"):
+        blocks(model)
