@@ -85,8 +85,9 @@ def run(
     from harness import display
     from harness.environment import DEVICES
     from harness.executor import Executor
+    from harness.grid import Settings, build
     from harness.job import ENGINES
-    from harness.run import Settings, build, execute
+    from harness.run import execute
     from harness.vetting import PICKLE, REMOTE_CODE
 
     _one_of("--device", device, DEVICES)

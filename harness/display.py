@@ -13,9 +13,9 @@ from rich.table import Table
 from harness import registry
 from harness.errors import AssetError, SandboxError
 from harness.executor import Died, Executor
+from harness.grid import PREPARE_SECONDS, Grid, Listener
 from harness.plan import Cell, total_seconds
 from harness.result import Result
-from harness.run import PREPARE_SECONDS, Grid, Listener
 from harness.text import terminal
 
 

@@ -30,8 +30,34 @@ class Prepared:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PassageLoss:
+    """A model's mean loss (nats a token) on the held-out passages of one kind; `sha256` is over those."""
+
+    loss: float
+    passages: int
+    tokens: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Base:
+    """What every trained cell of a grid is held against: the base model's size and what it knows.
+
+    Attributes:
+        model_bytes: Size of the weights in the compute precision.
+        losses: By kind of passage; see `retention`.
+    """
+
+    model_bytes: int
+    losses: dict[str, PassageLoss]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """All that a worker needs for one cell; `task` and `method` are references for `registry`."""
+    """All that a worker needs for one cell; `task` and `method` are references for `registry`.
+
+    `base` is None where nothing is trained or the base model could not be measured.
+    """
 
     task: str
     method: str
@@ -45,4 +71,5 @@ class Job:
     source: ModelSource
     environment: Environment
     identity: dict[str, Any]
+    base: Base | None
     results: Path

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from harness.budget import Budget
 from harness.data import Batch, Encoded, Encoder, batches
-from harness.passages import KINDS, Passages, passages
+from harness.engine import engine
+from harness.job import Base, PassageLoss
+from harness.model import ModelSource, quieten, weight_bytes
+from harness.passages import KINDS, passages
 from harness.result import Retention, finite
 
 if TYPE_CHECKING:
@@ -24,9 +28,6 @@ PASSAGES = 8
 
 ROWS = 8
 """Passages in one batch: their logits at every position have to fit beside the model."""
-
-Losses = Mapping[str, float]
-"""By kind of passage, nats a token."""
 
 
 def passages_for(test_items: int) -> int:
@@ -56,42 +57,56 @@ def mean_loss(
     return total / sum(len(batch.targets) for batch in made)
 
 
-class Retained:
-    """The passages of one cell, asked twice: of the base model and of the trained one.
-
-    `loss_of` is the engine's; the base's losses come first.
-    """
-
-    def __init__(
-        self,
-        encoder: Encoder,
-        loss_of: Callable[[PreTrainedModel, Batch], torch.Tensor],
-        *,
-        device: str,
-        count: int,
-    ) -> None:
-        self._loss_of = loss_of
-        self._device = device
-        found = {kind: passages(kind, count) for kind in KINDS}
-        self._passages: dict[str, Passages] = {kind: own for kind, own in found.items() if own}
-        self._batches = {kind: encode(encoder, own.texts) for kind, own in self._passages.items()}
-
-    def losses(self, model: PreTrainedModel) -> Losses:
-        """The model's mean loss on the passages of each kind."""
-        return {
-            kind: mean_loss(model, made, self._loss_of, self._device) for kind, made in self._batches.items()
-        }
-
-    def compare(self, before: Losses, after: Losses) -> dict[str, Retention]:
-        """Both models' losses for a result, by kind; kinds that this Python has no passages of are absent."""
-        return {
-            kind: Retention(
-                loss_before=finite(before[kind]),
-                loss_after=finite(after[kind]),
+def passage_losses(
+    model: PreTrainedModel,
+    encoder: Encoder,
+    loss_of: Callable[[PreTrainedModel, Batch], torch.Tensor],
+    *,
+    device: str,
+    count: int,
+) -> dict[str, PassageLoss]:
+    """The model's loss on `count` passages of each kind; kinds that this Python has none of are absent."""
+    losses = {}
+    for kind in KINDS:
+        own = passages(kind, count)
+        if own:
+            made = encode(encoder, own.texts)
+            losses[kind] = PassageLoss(
+                loss=mean_loss(model, made, loss_of, device),
                 passages=len(own.texts),
-                tokens=sum(len(batch.targets) for batch in self._batches[kind]),
+                tokens=sum(len(batch.targets) for batch in made),
                 sha256=own.sha256,
-                python=platform.python_version(),
             )
-            for kind, own in self._passages.items()
-        }
+    return losses
+
+
+def measure_base(source: ModelSource, budget: Budget, engine_name: str, cores: int, send: Any) -> Base:
+    """The base model as all trained cells of a grid are held against it."""
+    quieten()
+    torch.set_num_threads(cores)
+    model = source.load()
+    return Base(
+        model_bytes=weight_bytes(model),
+        losses=passage_losses(
+            model,
+            Encoder(source.tokenizer(), budget.max_length),
+            engine(engine_name).loss,
+            device=source.device,
+            count=passages_for(budget.test_examples),
+        ),
+    )
+
+
+def compare(before: Mapping[str, PassageLoss], after: Mapping[str, PassageLoss]) -> dict[str, Retention]:
+    """Both models' losses on the same passages, for a result."""
+    return {
+        kind: Retention(
+            loss_before=finite(before[kind].loss),
+            loss_after=finite(own.loss),
+            passages=own.passages,
+            tokens=own.tokens,
+            sha256=own.sha256,
+            python=platform.python_version(),
+        )
+        for kind, own in after.items()
+    }

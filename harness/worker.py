@@ -19,11 +19,11 @@ from harness.examine import Examiner
 from harness.flops import forward_formula, train_step_flops
 from harness.job import Job
 from harness.method import Method
-from harness.model import ModelSource, count_parameters, quieten, weight_bytes
+from harness.model import ModelSource, count_parameters, quieten
 from harness.prepare import Send, check_adapter, prepare
 from harness.profiler import Profiler, keep_freed_memory
-from harness.result import Result, Store, Training, Trial
-from harness.retention import Retained, passages_for
+from harness.result import Result, Retention, Store, Training, Trial
+from harness.retention import compare, measure_base, passage_losses, passages_for
 from harness.task import Task, task_hash
 from harness.train import Optimizer, Trained, train
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "chat_template",
     "check_adapter",
+    "measure_base",
     "prepare",
     "probe",
     "run_cell",
@@ -102,9 +103,6 @@ class _Cell:
         with self._phase("encode"):
             self.encoder = Encoder(job.source.tokenizer(), self.budget.max_length, chat=job.chat)
             self._encode()
-        if self.method.learning_rates:
-            with self._phase("retention before"):
-                self._read_base()
         with self._phase("load"):
             self.model = self._fresh_model()
         base = Result(
@@ -159,8 +157,8 @@ class _Cell:
         with self._phase("train"):
             trained = self._train(self.model, optimizer, self.batches, rate, "train")
         self.engine.release(self.model)
-        with self._phase("retention after"):
-            kept = self.retained.compare(self.base_losses, self.retained.losses(self.model))
+        with self._phase("retention"):
+            kept = self._retention()
         with self._phase("save"):
             saved = adapter.size_on_disk(self.model)
         return replace(
@@ -173,7 +171,7 @@ class _Cell:
             reason=trained.degenerate,
             curve=trained.curve,
             adapter_bytes=saved,
-            model_bytes=self.model_bytes,
+            model_bytes=self.job.base.model_bytes if self.job.base else None,
             retention=kept,
             train=self._training(trained, rate, trials),
             flops={
@@ -242,16 +240,13 @@ class _Cell:
             middle = sorted(encoded, key=lambda sequence: len(sequence.ids))[len(encoded) // 2]
             (self.typical,) = batches([middle], batch_size=1, epochs=1, seed=seed, pad=pad)
 
-    def _read_base(self) -> None:
-        """Take the base model's size and its losses on the passages: the same model for all methods.
-
-        It is gone again before the method's own is loaded, so that there is never room for two needed.
-        """
+    def _retention(self) -> dict[str, Retention] | None:
+        """What the trained model still knows beside what the base knew, where that was measured."""
+        if self.job.base is None:
+            return None
         count = passages_for(self.budget.test_examples)
-        self.retained = Retained(self.encoder, self.engine.loss, device=self.device, count=count)
-        model = self.job.source.load()
-        self.model_bytes = weight_bytes(model)
-        self.base_losses = self.retained.losses(model)
+        after = passage_losses(self.model, self.encoder, self.engine.loss, device=self.device, count=count)
+        return compare(self.job.base.losses, after)
 
     def _train(
         self, model: PreTrainedModel, optimizer: Optimizer, made: Sequence[Batch], rate: float, label: str

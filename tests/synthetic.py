@@ -139,8 +139,7 @@ def _phases(method: str, place: int) -> dict[str, object]:
     seconds = {"load": 0.9, "encode": 0.4, "evaluate": 20.0 + 30 * place}
     if method not in ("zero-shot", "few-shot"):
         seconds |= {
-            "retention before": 3.2,
-            "retention after": 2.4,
+            "retention": 2.4,
             "flops": 2.1,
             "train": (40 + 25 * place) * _slowness(method),
         }

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from harness.executor import Executor
-from harness.run import Listener, Settings, build, execute
+from harness.grid import Listener, Settings, build
+from harness.run import execute
 
 
 @pytest.mark.timeout(600)

@@ -12,8 +12,9 @@ import pytest
 
 from harness.errors import PluginError, ResultError, TuneoffError
 from harness.executor import Executor
+from harness.grid import Listener, build
 from harness.result import SCHEMA_VERSION, Store
-from harness.run import Listener, build, execute
+from harness.run import execute
 from harness.sandbox import isolation
 from tests.test_run import ROOT, command, finished, go, settings, started
 

@@ -19,7 +19,8 @@ from harness import baseline
 from harness.budget import PRESETS, preset
 from harness.cli import app
 from harness.executor import Executor
-from harness.run import Listener, Settings, build, execute
+from harness.grid import Listener, Settings, build
+from harness.run import execute
 
 ROOT = Path(__file__).parent.parent
 

@@ -13,10 +13,19 @@ from harness import registry
 from harness.budget import preset
 from harness.data import Encoder
 from harness.engine import engine
+from harness.job import PassageLoss
 from harness.model import ModelSource, resolve
 from harness.passages import KINDS, LEAST, MOST, passages
 from harness.result import Retention
-from harness.retention import PASSAGES, Retained, encode, mean_loss, passages_for
+from harness.retention import (
+    PASSAGES,
+    compare,
+    encode,
+    mean_loss,
+    measure_base,
+    passage_losses,
+    passages_for,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
 
@@ -132,21 +141,30 @@ def test_virtual_tokens_are_read_and_not_predicted(toy: ModelSource) -> None:
 
 
 def test_both_models_read_the_same_and_what_is_not_finite_is_null(toy: ModelSource) -> None:
-    retained = Retained(Encoder(toy.tokenizer(), 128), engine("fast").loss, device="cpu", count=3)
+    budget = preset("smoke")
+    base = measure_base(toy, budget, "fast", 1, send=None)
     model = toy.load()
-    before = retained.losses(model)
+    assert base.model_bytes == sum(p.numel() * p.element_size() for p in model.parameters())
+
+    def losses() -> dict[str, PassageLoss]:
+        encoder = Encoder(toy.tokenizer(), budget.max_length)
+        return passage_losses(model, encoder, engine("fast").loss, device="cpu", count=8)
+
+    before = losses()
+    read = Encoder(toy.tokenizer(), budget.max_length).text
+    assert before == base.losses
     assert (
-        retained.compare(before, before)["prose"]
+        compare(before, before)["prose"]
         == Retention(
-            loss_before=before["prose"],
-            loss_after=before["prose"],
-            passages=3,
-            tokens=3 * 127,
-            sha256=passages("prose", 3).sha256,  # type: ignore[union-attr]
+            loss_before=before["prose"].loss,
+            loss_after=before["prose"].loss,
+            passages=8,
+            tokens=sum(min(len(read(text)), 255) for text in texts("prose", 8)),
+            sha256=passages("prose", 8).sha256,  # type: ignore[union-attr]
             python=".".join(map(str, sys.version_info[:3])),
         )
     )
     assert all(parameter.grad is None for parameter in model.parameters())
     with torch.no_grad():
         model.get_input_embeddings().weight.fill_(float("nan"))
-    assert retained.compare(before, retained.losses(model))["code"].loss_after is None
+    assert compare(before, losses())["code"].loss_after is None

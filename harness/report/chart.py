@@ -47,8 +47,7 @@ PHASES = {
     "flops": "#CC79A7",
     "tune": "#56B4E9",
     "train": "#0072B2",
-    "retention before": "#009E73",
-    "retention after": "#8FD3BD",
+    "retention": "#009E73",
     "save": "#882255",
     "evaluate": "#E69F00",
 }
