@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from getpass import getuser
@@ -51,49 +51,31 @@ class Accepted:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Baseline:
-    """An accepted set of results. `items` are each task's item ids, in the order of the cells' scores."""
+    """An accepted set of results."""
 
-    version: int
     accepted: Accepted
-    items: Mapping[str, tuple[str, ...]]
-    cells: tuple[_Cell, ...]
+    outcomes: tuple[Outcome, ...]
 
     def side(self, name: str) -> Side:
-        """The cells, to compare with.
-
-        Raises:
-            ResultError: A cell does not have one score an item.
-        """
-        outcomes = []
-        for cell in self.cells:
-            values = {name: value for name, value in asdict(cell).items() if name != "scores"}
-            items = self.items.get(cell.task, ())
-            if cell.scores and len(items) != len(cell.scores):
-                raise ResultError(
-                    f"task {cell.task!r:.80} has {len(items)} items, a cell {len(cell.scores)} scores"
-                )
-            scores = {
-                item: score for item, score in zip(items, cell.scores, strict=False) if score is not None
-            }
-            outcomes.append(Outcome(**values, scores=scores))
-        return Side(name=name, outcomes=tuple(outcomes))
+        """The cells, to compare with."""
+        return Side(name=name, outcomes=self.outcomes)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Cell:
-    """An outcome whose scores are a list; None for items of the task that it does not have."""
+class _File:
+    """A baseline's JSON. `items` are each task's item ids, in the order of the cells' scores."""
 
-    status: str
-    reason: str | None
+    accepted: Accepted
+    items: Mapping[str, tuple[str, ...]]
+    cells: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Scores:
+    """What of a cell in the file is not as in its `Outcome`: None for items of its task that it has not."""
+
     task: str
-    method: str
-    seed: int
-    identity: Mapping[str, Any]
-    metric: str | None
     scores: tuple[float | None, ...]
-    trained: bool
-    costs: Mapping[str, float]
-    environment: Mapping[str, Any]
 
 
 def accept(results: Path, folder: Path, reason: str) -> Baseline:
@@ -121,7 +103,7 @@ def accept(results: Path, folder: Path, reason: str) -> Baseline:
         source=results.as_posix(),
         reason=reason,
     )
-    baseline = _baseline(side.outcomes, accepted)
+    baseline = Baseline(accepted=accepted, outcomes=side.outcomes)
     write_atomic(folder / FILE, _text(baseline))
     return baseline
 
@@ -141,8 +123,7 @@ def read(folder: Path) -> Baseline:
             raise ValueError(f"version {body['version']!r:.40} is not {VERSION}; this Tuneoff cannot read it")
         if body.pop("checksum", None) != _checksum(body):
             raise ValueError("the checksum does not match: the file was edited or damaged")
-        baseline = build(Baseline, body)
-        baseline.side("")
+        baseline = _parsed(build(_File, body, "baseline"))
     except FileNotFoundError as error:
         raise ResultError(
             f"neither a baseline nor results in {folder}; "
@@ -173,21 +154,18 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _baseline(outcomes: Sequence[Outcome], accepted: Accepted) -> Baseline:
-    items: dict[str, dict[str, None]] = {}
-    for one in outcomes:
-        items.setdefault(one.task, {}).update(dict.fromkeys(one.scores))
-    return Baseline(
-        version=VERSION,
-        accepted=accepted,
-        items={task: tuple(ids) for task, ids in items.items() if ids},
-        cells=tuple(
-            _Cell(
-                **{**asdict(one), "scores": tuple(_short(one.scores.get(item)) for item in items[one.task])}
+def _parsed(file: _File) -> Baseline:
+    outcomes = []
+    for cell in file.cells:
+        own = build(_Scores, cell, "cell")
+        items = file.items.get(own.task, ())
+        if own.scores and len(items) != len(own.scores):
+            raise ResultError(
+                f"task {own.task!r:.80} has {len(items)} items, a cell {len(own.scores)} scores"
             )
-            for one in outcomes
-        ),
-    )
+        scores = {item: score for item, score in zip(items, own.scores, strict=False) if score is not None}
+        outcomes.append(build(Outcome, {**cell, "scores": scores}))
+    return Baseline(accepted=file.accepted, outcomes=tuple(outcomes))
 
 
 def _short(score: float | None) -> float | None:
@@ -197,10 +175,21 @@ def _short(score: float | None) -> float | None:
 
 def _text(baseline: Baseline) -> str:
     """A cell a line, so that a change of one cell is a change of one line."""
-    body = json.loads(json.dumps(asdict(baseline), allow_nan=False))
-    cells = ",\n".join(_compact(cell) for cell in body["cells"])
-    head = _compact({name: value for name, value in body.items() if name != "cells"})
-    return f'{head[:-1]},\n"cells":[\n{cells}\n],\n"checksum":"{_checksum(body)}"}}\n'
+    items: dict[str, dict[str, None]] = {}
+    for one in baseline.outcomes:
+        items.setdefault(one.task, {}).update(dict.fromkeys(one.scores))
+    head = {
+        "version": VERSION,
+        "accepted": asdict(baseline.accepted),
+        "items": {task: list(ids) for task, ids in items.items() if ids},
+    }
+    cells = [
+        {**asdict(one), "scores": [_short(one.scores.get(item)) for item in items[one.task]]}
+        for one in baseline.outcomes
+    ]
+    body = json.loads(json.dumps({**head, "cells": cells}, allow_nan=False))
+    lines = ",\n".join(_compact(cell) for cell in body["cells"])
+    return f'{_compact(head)[:-1]},\n"cells":[\n{lines}\n],\n"checksum":"{_checksum(body)}"}}\n'
 
 
 def _compact(value: object) -> str:

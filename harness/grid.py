@@ -112,7 +112,7 @@ def build(settings: Settings, executor: Executor, listener: Listener) -> Grid:
         )
     with plugin_code("a method cannot be asked for its configuration"):
         for method in methods.values():
-            check_method(method)
+            check_method(method, budget.trials)
         cells = plan({name: task.size for name, task in prepared.items()}, methods, budget, environment)
     run_name = f"{Path(source.source).name.lower()}-{budget.name}"
     return Grid(

@@ -81,7 +81,7 @@ def estimate(
     tested += 4 * min(budget.test_examples, size.test) * target * size.generates
     seconds = 2 * parameters * tested / (EVALUATION_SHARE * environment.matmul_flops)
     if method.learning_rates:
-        runs = 1 + cost(min(budget.trials, len(method.learning_rates)))
+        runs = 1 + cost(budget.trials)
         trained = min(budget.train_examples, size.train) * budget.epochs * (prompt + target)
         seconds += runs * 6 * parameters * trained / (TRAINING_SHARE * environment.matmul_flops)
     return FIXED_SECONDS + seconds

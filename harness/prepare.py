@@ -97,11 +97,12 @@ def readable(task: Task, example: Example, output: str) -> bool:
     return value
 
 
-def check_method(method: Method) -> None:
-    """Refuse a method whose choices could not be written into a result.
+def check_method(method: Method, trials: int) -> None:
+    """Refuse a method whose choices could not be written into a result, or that cannot have equal trials.
 
     Raises:
         PluginError: `config()`, `learning_rates` or `shots` are no plain JSON values.
+        UsageError: It has fewer learning rates than the budget tries of every method.
     """
     choices = {
         "config()": dict(method.config()),
@@ -115,6 +116,11 @@ def check_method(method: Method) -> None:
             raise PluginError(
                 f"method {method.name!r}: {what} is {value!r}, which JSON cannot hold: {error}"
             ) from error
+    if 0 < len(method.learning_rates) < trials:
+        raise UsageError(
+            f"the budget tries {trials} learning rates of every method, and method {method.name!r} has "
+            f"{len(method.learning_rates)}; give it more, or take a budget with fewer trials"
+        )
 
 
 def check_adapter(reference: str, send: Send) -> str:

@@ -1,11 +1,19 @@
-"""Fixtures shared by the suite: a toy model on disk and its source."""
+"""Fixtures shared by the suite: a toy model on disk and its source. Test processes get a core each."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from harness.model import ModelSource, resolve
 from harness.toy import write_toy_model
+
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+if WORKER and hasattr(os, "sched_setaffinity"):
+    # Torch starts as many threads as it sees cores. Those of two processes on the same cores wait for each
+    # other most of the time.
+    CORES = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {CORES[int(WORKER.removeprefix("gw")) % len(CORES)]})
 
 
 @pytest.fixture(scope="session")

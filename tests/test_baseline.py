@@ -69,7 +69,7 @@ def test_a_run_with_a_failed_cell_is_not_accepted(results, tmp_path):
 
 def test_a_skipped_cell_is_part_of_it(results, tmp_path):
     Store(results).write(synthetic.ended(synthetic.cell("iso_dates", "adalora"), "skipped", "needs CUDA"))
-    assert len(baseline.accept(results, tmp_path / "base", REASON).cells) == 9
+    assert len(baseline.accept(results, tmp_path / "base", REASON).outcomes) == 9
 
 
 def test_items_that_one_cell_lacks_are_null(results, tmp_path):

@@ -264,7 +264,9 @@ def test_a_terminal_shows_checks_and_history_as_text(evil):
     about = baseline.Accepted(
         who=evil, when=evil, commit=evil, versions={evil: evil}, source=evil, reason=evil
     )
-    shown.show_baseline(baseline._baseline([outcome(one) for one in everywhere(evil)], about), console)
+    shown.show_baseline(
+        baseline.Baseline(accepted=about, outcomes=tuple(map(outcome, everywhere(evil)))), console
+    )
     text = re.sub(r"\x1b\[[\d;]*m", "", stream.getvalue())
     assert text.replace("\n", "").isprintable()
 

@@ -165,6 +165,19 @@ def test_learning_rate_trials_are_recorded_and_the_best_is_used(
     assert "## Learning-rate trials" in report
 
 
+def test_a_method_with_fewer_rates_than_the_budget_tries_is_refused(
+    toy_folder: Path, tmp_path: Path, executor: Executor
+) -> None:
+    plugin = tmp_path / "few.py"
+    plugin.write_text(
+        "from harness.methods.lora import LoraR16\n\n\n"
+        "class Few(LoraR16):\n    name = 'few'\n    learning_rates = (1e-3, 1e-4)\n"
+    )
+    chosen = replace(settings(toy_folder, tmp_path, str(plugin)), budget="sweep")
+    with pytest.raises(UsageError, match="tries 4 learning rates of every method, and method 'few' has 2"):
+        build(chosen, executor, Log())
+
+
 @pytest.mark.parametrize(
     ("code", "name", "status", "reason"),
     [
