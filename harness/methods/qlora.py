@@ -48,7 +48,7 @@ class Qlora(Lora):
         for module in model.modules():
             if isinstance(module, bitsandbytes.nn.Linear4bit):
                 # Else the CPU repacks the frozen weights at the first evaluation, for a kernel made for
-                # few rows: 9.9 s against 3.3 s to score 64 prompts, 8.9 s against 5.2 s to generate.
+                # few rows, with which batches of prompts are scored several times slower.
                 module.support_avx512bf16_for_cpu = False
         return model
 
