@@ -20,13 +20,12 @@ from harness.atomic import write_atomic
 from harness.budget import preset
 from harness.regression import Side, compare, read_results
 from harness.regression import verdict as verdicts
+from harness.regression.luck import Model, fit
 from harness.regression.power import (
     Design,
-    Model,
     alarms,
     enlarge,
     expected_error,
-    fit,
     smallest_drop,
     split_samples,
 )

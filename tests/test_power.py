@@ -1,12 +1,14 @@
 """The model of luck, and what the gate's promises are worth under it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from harness.regression import Side, compare, outcome, power, read_results
-from harness.regression.power import CellModel, Design, Model, alarms, fit, simulate, smallest_drop
+from harness.regression.luck import Again, CellModel, Model, fit
+from harness.regression.power import Design, alarms, simulate, smallest_drop
 from harness.regression.verdict import REGRESSION
 from tests import synthetic
 from tests.test_regression import side
@@ -104,6 +106,37 @@ def test_the_expected_error_orders_designs_as_the_simulation_does():
     assert power.expected_error(some, Design(items=100, seeds=8)) == pytest.approx(
         power.expected_error(some, Design(items=100, seeds=2)) / 2
     )
+
+
+def again(flips=0.1, deviation=0.02):
+    made = model(deviation=0.06)
+    cells = tuple(replace(cell, again=Again(flips=flips, deviation=deviation)) for cell in made.cells)
+    return replace(made, cells=cells)
+
+
+def test_seeds_run_again_have_the_luck_they_were_given():
+    (cell, *_), generator = again().cells, np.random.default_rng(0)
+    first = (generator.random((40, 400)) < cell.mean).astype(float)
+    runs = [first, power._run_again(cell, first, 0.0, generator)]
+    sides = [Side(name="x", outcomes=tuple(power._outcomes(cell, rows, 0).values())) for rows in runs]
+    (back,) = fit(*sides).cells
+    assert back.again.flips == pytest.approx(0.1 + 0.016, abs=0.01)  # the shifts turn items too
+    assert back.again.deviation == pytest.approx(0.02, abs=0.01)
+    fallen = first - power._run_again(cell, first, 0.05, generator)
+    assert fallen.mean() == pytest.approx(0.05, abs=0.01)
+
+
+def test_seeds_run_again_raise_no_more_alarms_and_show_smaller_drops():
+    def called(drop, same):
+        return alarms(
+            again(), Design(items=100, seeds=3, same=same), 100, {"m1": drop},
+            lambda one: one.level == "method" and one.method == "m1",
+        )  # fmt: skip
+
+    assert alarms(again(), Design(items=100, seeds=3, same=True), 300) <= 0.05
+    assert called(0.12, same=True) > called(0.12, same=False) + 0.2
+    with pytest.raises(ValueError, match="no second run of t0/m0"):
+        simulate(model(), Design(items=9, seeds=2, same=True), np.random.default_rng(0))
 
 
 def test_what_has_no_seeds_is_identical_on_both_sides():

@@ -8,7 +8,8 @@ import pytest
 from harness.errors import ResultError, UsageError
 from harness.regression import Outcome, Side, compare, power, read_results
 from harness.regression import verdict as verdicts
-from harness.regression.power import CellModel, Design, Model
+from harness.regression.luck import CellModel, Model
+from harness.regression.power import Design
 from harness.result import Store
 from tests import synthetic
 

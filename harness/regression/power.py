@@ -1,8 +1,4 @@
-"""What a check can see: real results are turned into a model of their luck, and compared over and over.
-
-The model has two levels, as the tests have. An item of a cell is right with a chance drawn from a beta
-distribution, which gives the share of items on which two seeds disagree; a seed moves all items of a cell
-by a normal deviate, part of which all methods of the task share, since they see the same examples.
+"""What a check can see: a model of real results' luck (`luck`) is simulated, and compared over and over.
 
 What is not covered: scores between 0 and 1 are simulated as zeros and ones of the same mean, which
 overstates their noise; and drops are the same for every item and seed.
@@ -16,86 +12,22 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from harness import paired
-from harness.aligned import Floats, Seeded, average
+from harness.aligned import Floats
+from harness.regression.luck import CellModel, Model
 from harness.regression.outcome import Outcome, Side
 from harness.regression.quality import ERROR, Pair, judge
 from harness.regression.verdict import REGRESSION, Quality
 
-ASSUMED_AGREEMENT = 0.5
-"""Correlation of two seeds' scores on one item where no cell has two seeds."""
-ASSUMED_SHARE = 0.5
-"""Part of the variance between seeds that the methods of a task share, where it cannot be measured."""
 POWER = 0.9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CellModel:
-    """One cell's luck.
-
-    Attributes:
-        mean: Chance that an item is right, over items.
-        agreement: Correlation of two seeds' scores on one item.
-        deviation: Standard deviation of a seed's effect on the cell's mean.
-    """
-
-    task: str
-    method: str
-    mean: float
-    agreement: float
-    deviation: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Model:
-    """A grid's luck.
-
-    Attributes:
-        share: Part of the variance between seeds that the methods of a task have in common.
-        degrees: Degrees of freedom that measured the variance between seeds; 0 where it is assumed.
-    """
-
-    cells: tuple[CellModel, ...]
-    share: float
-    degrees: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Design:
-    """How a check is run: items a cell, and seeds on each side."""
+    """How a check is run: items a cell, and seeds on each side, the same or others."""
 
     items: int
     seeds: int
-
-
-def fit(side: Side) -> Model:
-    """The luck in real results, best with three seeds or more a cell."""
-    cells = {
-        cell: {seed: one.scores for seed, one in outcomes.items() if one.measured}
-        for cell, outcomes in side.cells().items()
-    }
-    seeded = {cell for cell, outcomes in side.cells().items() if any(one.seeded for one in outcomes.values())}
-    cells = {cell: runs for cell, runs in cells.items() if runs}
-    effects = {cell: _against_itself(runs) for cell, runs in cells.items() if cell in seeded}
-    pool = paired.pool(list(effects.values()))
-    agreements = {cell: _agreement(cells[cell]) for cell in effects}
-    known = [value for value in agreements.values() if value is not None]
-    usual = float(np.mean(known)) if known else ASSUMED_AGREEMENT
-    models = []
-    for (task, method), runs in cells.items():
-        effect = effects.get((task, method))
-        agreement = agreements.get((task, method))
-        models.append(
-            CellModel(
-                task=task,
-                method=method,
-                mean=float(np.mean([list(run.values()) for run in runs.values()])),
-                agreement=1.0 if effect is None else usual if agreement is None else agreement,
-                deviation=0.0 if effect is None else math.sqrt(paired.moderated(effect, pool)),
-            )
-        )
-    # Half, since every run was compared with itself.
-    return Model(cells=tuple(models), share=_share(cells, effects), degrees=pool.measured // 2)
+    same: bool = False
 
 
 def simulate(
@@ -104,7 +36,11 @@ def simulate(
     generator: np.random.Generator,
     drops: Mapping[str, float] | None = None,
 ) -> list[Quality]:
-    """Compare two sides with other seeds each, the candidate's methods worse by `drops` (shares of 1)."""
+    """Compare two sides, the candidate's methods worse by `drops` (shares of 1).
+
+    Raises:
+        ValueError: The sides are to have the same seeds, and the model does not know what then moves.
+    """
     drops = drops or {}
     pairs = []
     tasks = list(dict.fromkeys(cell.task for cell in model.cells))
@@ -114,17 +50,20 @@ def simulate(
         own = generator.normal(size=2 * design.seeds)
         moved = math.sqrt(model.share) * luck[cell.task] + math.sqrt(1 - model.share) * own
         shift = cell.deviation * moved[:, None]
-        shift[design.seeds :] -= drops.get(cell.method, 0.0)
+        drop = drops.get(cell.method, 0.0)
+        shift[design.seeds :] -= drop
         draws = generator.random((2 * design.seeds, design.items))
         if not cell.deviation and cell.agreement == 1:  # what has no seeds gives the same answers again
             draws[:] = draws[0]
         scores = (draws < chances + shift).astype(float)
+        if design.same:
+            scores[design.seeds :] = _run_again(cell, scores[: design.seeds], drop, generator)
         pairs.append(
             Pair(
                 task=cell.task,
                 method=cell.method,
                 baseline=_outcomes(cell, scores[: design.seeds], 0),
-                candidate=_outcomes(cell, scores[design.seeds :], design.seeds),
+                candidate=_outcomes(cell, scores[design.seeds :], 0 if design.same else design.seeds),
             )
         )
     return judge(pairs, margin=0.02)[0]
@@ -215,6 +154,20 @@ def _chances(cell: CellModel, items: int, generator: np.random.Generator) -> Flo
     return generator.beta(mean * total, (1 - mean) * total, size=items)
 
 
+def _run_again(cell: CellModel, scores: Floats, drop: float, generator: np.random.Generator) -> Floats:
+    """The same seeds' scores once more, worse by `drop`: as many items fall as rise, but for the shift."""
+    if cell.again is None:
+        raise ValueError(
+            f"no second run of {cell.task}/{cell.method} says what moves when a seed is run again"
+        )
+    right = scores.mean(axis=1, keepdims=True).clip(0.001, 0.999)
+    shift = cell.again.deviation * generator.normal(size=right.shape) - drop
+    fall = (cell.again.flips / 2 + np.maximum(-shift, 0)) / right
+    rise = (cell.again.flips / 2 + np.maximum(shift, 0)) / (1 - right)
+    turned = generator.random(scores.shape) < np.where(scores > 0, fall, rise)
+    return np.where(turned, 1 - scores, scores)
+
+
 def _outcomes(cell: CellModel, scores: Floats, first: int) -> dict[int, Outcome]:
     ids = [str(at) for at in range(scores.shape[1])]
     return {
@@ -230,37 +183,3 @@ def _outcomes(cell: CellModel, scores: Floats, first: int) -> dict[int, Outcome]
         )
         for at, row in enumerate(scores)
     }
-
-
-def _against_itself(runs: Seeded) -> paired.Effect:
-    """The spread within one side, as an unpaired comparison with the same runs under other numbers."""
-    return paired.effect(runs, {-1 - seed: run for seed, run in runs.items()}, seeded=True)
-
-
-def _agreement(runs: Seeded) -> float | None:
-    """Correlation of two seeds' scores over items; None with one seed."""
-    if len(runs) < 2:
-        return None
-    shared = sorted(set[str].intersection(*(set(run) for run in runs.values())))
-    rows = np.array([[run[item] for item in shared] for run in runs.values()])
-    total = float(rows.var())
-    within = float(rows.var(axis=0, ddof=1).mean())
-    return min(1.0, max(0.0, 1 - within / total)) if total else 1.0
-
-
-def _share(
-    cells: Mapping[tuple[str, str], Seeded], effects: Mapping[tuple[str, str], paired.Effect]
-) -> float:
-    """The common part, from how much less the average over a task's methods moves than each of them."""
-    whole = paired.pool(list(effects.values()))
-    tasks = {task: [method for other, method in effects if other == task] for task, _ in effects}
-    units = {
-        task: _against_itself(average([cells[task, method] for method in methods]))
-        for task, methods in tasks.items()
-        if len(methods) > 1
-    }
-    together = paired.pool(list(units.values()))
-    if not together.measured or not whole.variance:
-        return ASSUMED_SHARE
-    alone = float(np.mean([1 / len(tasks[task]) for task in units]))
-    return min(1.0, max(0.0, (together.variance / whole.variance - alone) / (1 - alone)))
