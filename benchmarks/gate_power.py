@@ -1,21 +1,23 @@
 """What the regression gate sees, from real results: false alarms, smallest drops, and the best split.
 
-    python benchmarks/gate_power.py results/power --write
+    python -m benchmarks.gate_power results/power --write
 
 reads a run of several seeds (three at least; with 2k seeds, real A/A pairs of k too), prints the figures at
 the `ci` budget, and with --write puts them into docs/: the figures as JSON, a plot, and a table in gate.md.
+With --again RESULTS, the same seeds run by code that only rounds otherwise (on one core instead of two, say),
+also what a check sees where both sides have the same seeds, as `make quality` has.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from matplotlib.figure import Figure
-
+from benchmarks.gate_page import BEGIN, END, LIMIT_SECONDS, SEEDS, plot, table
 from harness.atomic import write_atomic
 from harness.budget import preset
 from harness.regression import Side, compare, read_results
@@ -30,19 +32,15 @@ from harness.regression.power import (
     split_samples,
 )
 from harness.regression.verdict import Quality
-from harness.report import words
 from harness.report.chart import save
 from harness.result import Result, Store
 
 DOCS = Path(__file__).parent.parent / "docs"
-BEGIN, END = "<!-- power:begin -->", "<!-- power:end -->"
 SUITE_TASKS, SUITE_METHODS = 5, 6
 AIMS = {"method": 0.05, "suite": 0.015}
-LIMIT_SECONDS = 15 * 60
 STARTUP_SECONDS = 3.0
 """Seconds of a cell outside its phases: its process, and storing the result."""
 ITEMS = (100, 200, 300, 400)
-SEEDS = range(1, 21)
 
 
 def main() -> None:
@@ -50,6 +48,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("results", type=Path)
+    parser.add_argument("--again", type=Path, help="results of the same seeds, rounded otherwise")
     parser.add_argument("--budget", default="ci")
     parser.add_argument("--tasks", default="inflection,language_id", help="those of `make quality`")
     parser.add_argument("--comparisons", type=int, default=1000, help="A/A pairs")
@@ -58,6 +57,7 @@ def main() -> None:
     arguments = parser.parse_args()
     figures = measure(
         arguments.results,
+        arguments.again,
         arguments.budget,
         arguments.tasks.split(","),
         arguments.comparisons,
@@ -72,23 +72,16 @@ def main() -> None:
         write_atomic(page, f"{before}{BEGIN}\n{table(figures)}\n{END}{rest.partition(END)[2]}")
 
 
-def measure(folder: Path, budget: str, tasks: list[str], comparisons: int, trials: int) -> dict[str, Any]:
+def measure(
+    folder: Path, again: Path | None, budget: str, tasks: list[str], comparisons: int, trials: int
+) -> dict[str, Any]:
     """All figures; scores as shares of 1."""
-    whole = read_results(folder)
-    side = Side(name=whole.name, outcomes=tuple(one for one in whole.outcomes if one.task in tasks))
-    model, chosen = fit(side), preset(budget)
+    side, chosen = read_side(folder, tasks), preset(budget)
+    model = fit(side, None if again is None else read_side(again, tasks))
     design = Design(items=chosen.test_examples, seeds=chosen.seeds)
     results = [result for result in Store(folder).load() if result.task in tasks and result.status == "ok"]
-    methods = [cell.method for cell in model.cells if cell.deviation]
-    one = max(set(methods), key=methods.count)
-    suite = enlarge(trained(model), SUITE_TASKS, SUITE_METHODS)
     cost = seconds(results, model, chosen.train_examples)
-    method_drop, method_curve = smallest_drop(
-        model, design, trials, [one], lambda found: found.level == "method" and found.method == one
-    )
-    suite_drop, suite_curve = smallest_drop(
-        suite, design, trials, [cell.method for cell in suite.cells], is_suite, largest=0.1
-    )
+    other = power(model, design, comparisons, trials)
     return {
         "results": folder.as_posix(),
         "tasks": tasks,
@@ -99,12 +92,52 @@ def measure(folder: Path, budget: str, tasks: list[str], comparisons: int, trial
         "seed_degrees": model.degrees,
         "agreement": fmean(cell.agreement for cell in model.cells if cell.deviation),
         "share": model.share,
-        "simulated": {"comparisons": comparisons, "alarms": alarms(model, design, comparisons) * comparisons},
+        "other_seeds": other,
+        "same_seeds": None if again is None else same_seeds(model, design, comparisons, trials),
         "real": real_alarms(side),
+        "seconds": cost,
+        "splits": splits(model, cost, other["method"]["drop"] / expected_error(model, design)),
+    }
+
+
+def read_side(folder: Path, tasks: list[str]) -> Side:
+    """The results of those tasks."""
+    whole = read_results(folder)
+    return Side(name=whole.name, outcomes=tuple(one for one in whole.outcomes if one.task in tasks))
+
+
+def power(model: Model, design: Design, comparisons: int, trials: int) -> dict[str, Any]:
+    """False alarms, and the smallest drops of one method and of a suite that are called."""
+    methods = [cell.method for cell in model.cells if cell.deviation]
+    one = max(set(methods), key=methods.count)
+    suite = enlarge(trained(model), SUITE_TASKS, SUITE_METHODS)
+    method_drop, method_curve = smallest_drop(
+        model, design, trials, [one], lambda found: found.level == "method" and found.method == one
+    )
+    suite_drop, suite_curve = smallest_drop(
+        suite, design, trials, [cell.method for cell in suite.cells], is_suite, largest=0.1
+    )
+    return {
+        "comparisons": comparisons,
+        "alarms": alarms(model, design, comparisons) * comparisons,
         "method": {"drop": method_drop, "curve": method_curve},
         "suite": {"cells": len(suite.cells), "drop": suite_drop, "curve": suite_curve},
-        "seconds": cost,
-        "splits": splits(model, cost, method_drop / expected_error(model, design)),
+    }
+
+
+def same_seeds(model: Model, design: Design, comparisons: int, trials: int) -> dict[str, Any]:
+    """The same where both sides ran the same seeds, for the cells that were run again."""
+    repeated = Model(
+        cells=tuple(cell for cell in trained(model).cells if cell.again),
+        share=model.share,
+        degrees=model.degrees,
+    )
+    moves = [cell.again for cell in repeated.cells if cell.again]
+    return {
+        **power(repeated, replace(design, same=True), comparisons, trials),
+        "cells": len(moves),
+        "flips": fmean(one.flips for one in moves),
+        "deviation": fmean(one.deviation**2 for one in moves) ** 0.5,
     }
 
 
@@ -171,79 +204,6 @@ def splits(model: Model, cost: dict[str, float], factor: float) -> list[dict[str
         if reach is not None:
             found[-1] |= {"aim_seeds": reach, "aim_minutes": reach * a_seed / 60}
     return found
-
-
-def table(figures: dict[str, Any]) -> str:
-    """The figures as Markdown."""
-    simulated, real, suite = figures["simulated"], figures["real"], figures["suite"]
-    minutes = (
-        figures["seeds"] * (figures["seconds"]["seed"] + figures["items"] * figures["seconds"]["item"]) / 60
-    )
-    measured = (
-        f"{points(figures['seed_deviation'])}, measured with {figures['seed_degrees']} degrees of freedom"
-        if figures["seed_degrees"]
-        else f"{points(figures['seed_deviation'])}, assumed: the results have one seed"
-    )
-    rows = [
-        ("budget", f"`{figures['budget']}`: {figures['seeds']} seeds, {figures['items']} items a cell"),
-        ("tasks", ", ".join(f"`{task}`" for task in figures["tasks"])),
-        ("time for it on the machine of the results", f"{minutes:.0f} minutes"),
-        ("spread of a cell between seeds", measured),
-        ("agreement of two seeds on an item (correlation)", f"{figures['agreement']:.2f}"),
-        ("false alarms, simulated pairs of other seeds", rate(simulated)),
-        *(
-            [(f"false alarms, real pairs of {real['seeds']} seeds", rate(real))]
-            if real["comparisons"]
-            else []
-        ),
-        ("smallest drop of one method called in 90%", points(figures["method"]["drop"])),
-        (f"smallest drop of a suite of {suite['cells']} cells called in 90%", points(suite["drop"])),
-    ]
-    lines = ["| what | figure |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows)]
-    lines += ["", f"One method's smallest drop by split, {LIMIT_SECONDS // 60} minutes each:", ""]
-    lines += ["| items a cell | seeds that fit | drop | seeds for a drop of 5 points | minutes |"]
-    lines += ["| ---: | ---: | ---: | ---: | ---: |"]
-    for one in figures["splits"]:
-        aim = (
-            f"{one['aim_seeds']} | {one['aim_minutes']:.0f}"
-            if "aim_seeds" in one
-            else f"more than {SEEDS[-1]} | -"
-        )
-        lines.append(f"| {one['items']} | {one['seeds']} | {points(one['drop'])} | {aim} |")
-    return "\n".join([*lines, "", f"From `{words.escaped(figures['results'])}`; ![Power](gate_power.png)"])
-
-
-def points(value: float) -> str:
-    """A share of 1 in points of score."""
-    return f"{100 * value:.1f} points"
-
-
-def rate(counts: dict[str, Any]) -> str:
-    """Alarms in so many comparisons."""
-    number, pairs = counts["alarms"], counts["comparisons"]
-    return f"{number:.0f} in {pairs} ({100 * number / pairs:.1f}%)"
-
-
-def plot(figures: dict[str, Any]) -> Figure:
-    """The share of checks that call a drop, against the drop."""
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.subplots()
-    for name, label, colour in (
-        ("method", "one method, its total", "#0072B2"),
-        ("suite", f"all methods, the suite of {figures['suite']['cells']} cells", "#D55E00"),
-    ):
-        curve = figures[name]["curve"]
-        axes.plot([100 * drop for drop, _ in curve], [100 * share for _, share in curve], marker="o",
-                  color=colour, label=label)  # fmt: skip
-    axes.axhline(90, color="#7F7F7F", linestyle=":")
-    axes.set_xlabel("true drop, points of score")
-    axes.set_ylabel("checks that call a regression, %")
-    axes.set_title(
-        f"Budget {figures['budget']}: {figures['seeds']} seeds, {figures['items']} items", loc="left"
-    )
-    axes.grid(color="#DDDDDD")
-    axes.legend()
-    return figure
 
 
 if __name__ == "__main__":

@@ -1,12 +1,10 @@
 """docs/gate.md shows the figures that the benchmark measured, and commands that exist."""
 
-import importlib.util
 import json
 import re
 from pathlib import Path
 
-import pytest
-
+from benchmarks import gate_page
 from harness.budget import preset
 from harness.regression.quality import WEIGHTS
 
@@ -14,18 +12,10 @@ ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "gate.md").read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def benchmark():
-    spec = importlib.util.spec_from_file_location("gate_power", ROOT / "benchmarks" / "gate_power.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_power_figures_are_those_that_were_measured(benchmark):
+def test_the_power_figures_are_those_that_were_measured():
     figures = json.loads((ROOT / "docs" / "gate_power.json").read_text(encoding="utf-8"))
-    shown = PAGE.partition(benchmark.BEGIN)[2].partition(benchmark.END)[0].strip()
-    assert shown == benchmark.table(figures)
+    shown = PAGE.partition(gate_page.BEGIN)[2].partition(gate_page.END)[0].strip()
+    assert shown == gate_page.table(figures)
     assert (ROOT / "docs" / "gate_power.png").exists()
 
 
