@@ -60,9 +60,14 @@ def table(figures: dict[str, Any]) -> str:
 
 def power_rows(found: dict[str, Any], which: str) -> list[tuple[str, str]]:
     """What `power` found, as rows of the table."""
+    drops = found["method"]["drops"].values()
     return [
         (f"false alarms, simulated, {which}", rate(found)),
-        (f"smallest drop of one method called in 90%, {which}", points(found["method"]["drop"])),
+        (
+            f"smallest drop of one method called in 90%, {which}",
+            f"{points(found['method']['drop'])} (median of {len(drops)} methods; {100 * min(drops):.1f} to "
+            f"{100 * max(drops):.1f})",
+        ),
         (
             f"smallest drop of a suite of {found['suite']['cells']} cells called in 90%, {which}",
             points(found["suite"]["drop"]),

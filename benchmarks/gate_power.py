@@ -13,8 +13,9 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median_low
 from typing import Any
 
 from benchmarks.gate_page import BEGIN, END, LIMIT_SECONDS, SEEDS, plot, table
@@ -107,20 +108,24 @@ def read_side(folder: Path, tasks: list[str]) -> Side:
 
 
 def power(model: Model, design: Design, comparisons: int, trials: int) -> dict[str, Any]:
-    """False alarms, and the smallest drops of one method and of a suite that are called."""
-    methods = [cell.method for cell in model.cells if cell.deviation]
-    one = max(set(methods), key=methods.count)
+    """False alarms, and the smallest drops that are called: of a method alone, and of a suite."""
     suite = enlarge(trained(model), SUITE_TASKS, SUITE_METHODS)
-    method_drop, method_curve = smallest_drop(
-        model, design, trials, [one], lambda found: found.level == "method" and found.method == one
-    )
+    found = {
+        method: smallest_drop(model, design, trials, [method], partial(is_method, method))
+        for method in sorted({cell.method for cell in model.cells if cell.deviation})
+    }
+    middle = median_low([drop for drop, _ in found.values()])
     suite_drop, suite_curve = smallest_drop(
         suite, design, trials, [cell.method for cell in suite.cells], is_suite, largest=0.1
     )
     return {
         "comparisons": comparisons,
         "alarms": alarms(model, design, comparisons) * comparisons,
-        "method": {"drop": method_drop, "curve": method_curve},
+        "method": {
+            "drop": middle,
+            "curve": next(curve for drop, curve in found.values() if drop == middle),
+            "drops": {method: drop for method, (drop, _) in found.items()},
+        },
         "suite": {"cells": len(suite.cells), "drop": suite_drop, "curve": suite_curve},
     }
 
@@ -146,6 +151,11 @@ def trained(model: Model) -> Model:
     return Model(
         cells=tuple(cell for cell in model.cells if cell.deviation), share=model.share, degrees=model.degrees
     )
+
+
+def is_method(method: str, found: Quality) -> bool:
+    """Whether the verdict is that method's total."""
+    return found.level == "method" and found.method == method
 
 
 def is_suite(found: Quality) -> bool:
