@@ -30,8 +30,12 @@ import numpy as np
 from scipy.special import ndtri, stdtr, stdtrit
 
 from harness.aligned import Floats, Seeded, aligned
-from harness.stats import mcnemar
+from harness.stats import CONFIDENCE, mcnemar
 
+ERROR = 1 - CONFIDENCE
+"""Chance that a family of tests, corrected together, calls anything where nothing differs."""
+POWER = 0.9
+"""Chance with which a difference of the stated smallest size would have been called."""
 ASSUMED_SEED_DEVIATION = 0.03
 """Standard deviation of a unit's mean score between seeds where nothing at all was measured."""
 FEWEST = 6
@@ -110,6 +114,11 @@ class Difference:
         """One-sided p value of "the candidate is no better"."""
         return self._p(1)
 
+    @property
+    def p_value(self) -> float:
+        """Two-sided p value of "there is no difference"."""
+        return min(1.0, 2 * min(self.p_drop, self.p_rise))
+
     def lower(self, level: float) -> float:
         """The one-sided lower confidence bound: below it with a chance of `level`."""
         return self.value - self._quantile(1 - level) * self.error
@@ -120,7 +129,7 @@ class Difference:
         return self.value - half, self.value + half
 
     def detectable(self, level: float, power: float) -> float:
-        """The smallest true drop that a test at `level` calls with a chance of `power`."""
+        """The smallest true difference that a one-sided test at `level` calls with a chance of `power`."""
         return (self._quantile(1 - level) + self._quantile(power)) * self.error
 
     def _p(self, direction: int) -> float:

@@ -79,24 +79,6 @@ def tasks_interval(tasks: Sequence[Runs]) -> Interval:
     return Interval(value=float(np.mean([matrix.mean() for matrix in matrices])), low=low, high=high)
 
 
-def difference(first: Runs, second: Runs) -> Interval:
-    """Mean of `first` minus mean of `second` on the items they share, by paired bootstrap.
-
-    Where no item's difference departs from the mean, the interval reaches as far as the share of
-    departing items could: Wilson's upper end for none of n.
-
-    Raises:
-        ValueError: They share no item, or a score is not from 0 to 1.
-    """
-    left, right = _aligned([first, second])
-    value = float(left.mean() - right.mean())
-    low, high = _percentiles(_resample(left) - _resample(right))
-    if high - low < NO_WIDTH:
-        margin = _wilson(0, left.shape[1])[1]
-        low, high = max(-1.0, value - margin), min(1.0, value + margin)
-    return Interval(value=value, low=low, high=high)
-
-
 def gain_retained(method: Runs, zero_shot: Runs, full: Runs) -> Interval | None:
     """(method - zero-shot) / (full - zero-shot) on shared items, by paired bootstrap; 1 is all of the gain.
 
@@ -180,11 +162,6 @@ def holm(p_values: Sequence[float], weights: Sequence[float] | None = None) -> l
         adjusted[at] = largest
         left -= shares[at]
     return adjusted
-
-
-def overlaps(first: Interval, second: Interval) -> bool:
-    """Whether the two intervals share a point: if so, they show no difference."""
-    return first.low <= second.high and second.low <= first.high
 
 
 def _mean(scores: Floats) -> Interval:

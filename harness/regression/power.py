@@ -13,12 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from harness.aligned import Floats
+from harness.paired import ERROR, POWER
 from harness.regression.luck import CellModel, Model
 from harness.regression.outcome import Outcome, Side
-from harness.regression.quality import ERROR, Pair, judge
+from harness.regression.quality import Pair, judge
 from harness.regression.verdict import REGRESSION, Quality
-
-POWER = 0.9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,15 +13,12 @@ from dataclasses import dataclass
 from harness import paired
 from harness.aligned import average
 from harness.errors import ResultError
-from harness.paired import Difference, Effect, Spread
+from harness.paired import ERROR, POWER, Difference, Effect, Spread
 from harness.regression import verdict as verdicts
 from harness.regression.outcome import Outcome, Side
 from harness.regression.verdict import Evidence, Quality
-from harness.stats import CONFIDENCE, holm
+from harness.stats import holm
 
-ERROR = 1 - CONFIDENCE
-"""Chance that a check of two equal sides calls a regression anywhere."""
-POWER = 0.9
 WEIGHTS = {"suite": 0.3, "method": 0.4, "task": 0.1, "cell": 0.2}
 """How the error is shared out between the levels, equally within one. A method's total is what the check
 is for; most of what a single cell could show alone needs more seeds than a gate has."""

@@ -40,6 +40,8 @@ STYLE: Any = {
     "text.usetex": False,
 }
 LONGEST = 24
+SEEDS_BELOW = 0.25
+"""How far below a method's line the means of its seeds stand, in lines."""
 PHASES = {
     "load": "#999999",
     "encode": "#F0E442",
@@ -72,6 +74,11 @@ def quality(task: str, rows: Mapping[str, Row]) -> Figure | None:
         axes = figure.subplots()
         for line, (method, estimate) in enumerate(scored):
             _dot(axes, method, 100 * estimate.value, line, across=_ends(estimate))
+            if len(rows[method].runs) > 1:
+                seeds = [100 * mean for mean in rows[method].seed_means]
+                axes.plot(
+                    seeds, [line + SEEDS_BELOW] * len(seeds), ".", markersize=5, color=look(method).colour
+                )
             text = words.percent(estimate.value)
             axes.annotate(text, (100 * estimate.value, line), (0, 7), textcoords="offset points", ha="center")
         full = rows["full"].quality if "full" in rows else None
@@ -84,7 +91,9 @@ def quality(task: str, rows: Mapping[str, Row]) -> Figure | None:
         axes.set_ylim(len(scored) - 0.5, -0.7)
         axes.grid(axis="x", color="#DDDDDD")
         metric = next((row.metric for row in rows.values() if row.metric), None) or "quality"
+        several = any(len(rows[method].runs) > 1 for method, _ in scored)
         marks = ["grey band: interval of full"] * bool(full) + ["dotted: no model"] * bool(rule)
+        marks += ["small dots: seeds"] * several
         legend = f" ({'; '.join(marks)})" if marks else ""
         axes.set_xlabel(f"{label(metric)}, %, with 95% interval{legend}")
         axes.set_title(label(task), loc="left")

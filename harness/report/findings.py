@@ -1,38 +1,73 @@
-"""What the figures of one task show, in sentences: who is ahead, where no difference is shown."""
+"""What the figures show, in sentences: who is ahead, where no difference is shown, what does not compare."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.paired import ASSUMED_SEED_DEVIATION, FEWEST
 from harness.report import words
-from harness.report.rows import Board, Row, paired, without_model
+from harness.report.comparisons import BETTER, REFERENCES, UNDECIDED, WORSE, Comparison, Comparisons
+from harness.report.rows import Board, Row, without_model
 from harness.result import Result
-from harness.stats import Interval, overlaps
+from harness.stats import Interval
 
 SHARED = ("task_hash", "budget", "recipe", "model", "data", "device", "precision", "machine", "versions")
 """What results must agree on to be compared."""
 
 
-def findings(rows: Mapping[str, Row]) -> list[str]:
-    """Sentences on the best method, on full fine-tuning and on the gain over zero-shot."""
+def findings(task: str, rows: Mapping[str, Row], comparisons: Comparisons) -> list[str]:
+    """Sentences on the best method, on how each stands to the references, and on a rule without a model."""
     scored = {method: row.quality for method, row in rows.items() if row.quality}
     if len(scored) < 2:
         return []
     best = max(scored, key=lambda method: scored[method].value)
     said = [
         f"{words.code(best)} scores highest, {words.interval(scored[best])}.",
-        *_against(rows, scored, best),
+        *standings(comparisons, task, list(scored)),
     ]
-    if "full" in scored and best != "full":
-        said += [
-            f"Full fine-tuning scores {words.interval(scored['full'])}.",
-            *_against(rows, scored, "full"),
-        ]
-    if "zero-shot" in scored:
-        said += _gains(scored)
     if rule := without_model(rows):
         said += _beside(*rule, scored)
+    return said
+
+
+def standings(comparisons: Comparisons, task: str | None, methods: Sequence[str]) -> list[str]:
+    """A sentence on each reference: which methods are better, which worse, of which no difference is shown.
+
+    Args:
+        comparisons: Those of the report.
+        task: None for all tasks together.
+        methods: Those to speak of, in the order in which they are named.
+    """
+    said = []
+    for reference in REFERENCES:
+        found = {method: comparisons.get(task, method, reference) for method in methods}
+        known = {method: one for method, one in found.items() if one}
+        if known:
+            said.append(f"Against {words.code(reference)}: {'; '.join(_standing(known))}.")
+    return said
+
+
+def spread(rows: Board, comparisons: Comparisons) -> str:
+    """Sentences on what moves between seeds, and whether it was measured or assumed."""
+    known = comparisons.spread
+    if not known.measured:
+        said = (
+            f"No two methods ran two seeds here, so that spread is not measured but assumed, "
+            f"{100 * ASSUMED_SEED_DEVIATION:.1f} points for a mean."
+        )
+    else:
+        said = (
+            f"That spread is {100 * known.variance**0.5:.1f} points for a mean, over what two methods' seeds "
+            f"share, measured with {known.measured} degrees of freedom."
+        )
+        if known.measured < FEWEST:
+            said += (
+                f" So few are filled up to {FEWEST} by an assumed {100 * ASSUMED_SEED_DEVIATION:.1f} points."
+            )
+    single = any(len(row.by_seed) == 1 and row.seeded for own in rows.values() for row in own.values())
+    if single:
+        said += " The interval of a quality from a single seed does not hold what another seed would change."
     return said
 
 
@@ -50,57 +85,33 @@ def cautions(rows: Board) -> list[str]:
     return said
 
 
-def _against(rows: Mapping[str, Row], scored: Mapping[str, Interval], reference: str) -> list[str]:
-    """How the other methods stand to one: by intervals first, item by item where those overlap."""
-    below: list[str] = []
-    above: list[str] = []
-    same: list[str] = []
-    said: list[str] = []
-    name = words.code(reference)
-    for method, quality in scored.items():
-        if method == reference:
-            continue
-        between = paired(rows, method, reference)
-        if not overlaps(quality, scored[reference]):
-            (above if quality.value > scored[reference].value else below).append(method)
-        elif between and (between.low > 0 or between.high < 0):
-            where = "ahead" if between.value > 0 else "behind"
-            said.append(
-                f"{words.code(method)} and {name} overlap, yet item by item {words.code(method)} is {where}: "
-                f"{words.points(between)}."
-            )
-        else:
-            same.append(method)
-    if same:
-        count = min(rows[method].items for method in (*same, reference))
-        verb = "and {} overlap" if len(same) == 1 else "each overlap with {}"
-        said.insert(0, f"{_names(same)} {verb.format(name)}: no difference shown at n={count}.")
-    if above:
-        said.append(f"Above {name}, without overlap: {_names(above)}.")
-    if below:
-        said.append(f"Below {name}, without overlap: {_names(below)}.")
-    return said
+def _standing(found: Mapping[str, Comparison]) -> list[str]:
+    parts = []
+    for verdict in (BETTER, WORSE, UNDECIDED):
+        own = {method: one for method, one in found.items() if one.verdict == verdict}
+        if own:
+            needed = [one.detectable for one in own.values() if one.detectable is not None]
+            parts.append(f"{verdict}: {_names(list(own))}{_range(needed)}")
+    return parts
 
 
-def _gains(scored: Mapping[str, Interval]) -> list[str]:
-    zero = scored["zero-shot"]
-    better = [method for method, quality in scored.items() if quality.low > zero.high]
-    worse = [method for method, quality in scored.items() if quality.high < zero.low]
-    said = [
-        f"Beat `zero-shot` ({words.interval(zero)}) without overlap: {_names(better)}."
-        if better
-        else f"No method is shown to beat `zero-shot` ({words.interval(zero)}): every interval reaches it."
-    ]
-    if worse:
-        said.append(f"Worse than `zero-shot`, without overlap: {_names(worse)}.")
-    return said
+def _range(needed: Sequence[float]) -> str:
+    """From which difference on it would have been shown, in points."""
+    if not needed:
+        return ""
+    ends = list(dict.fromkeys(f"{100 * end:.1f}" for end in (min(needed), max(needed))))
+    return f" ({' to '.join(ends)} points would have been)"
 
 
 def _beside(rule: str, score: float, scored: Mapping[str, Interval]) -> list[str]:
-    """Which methods are not shown to do better than a rule that needs no model."""
+    """Which methods' intervals are not above a rule that needs no model."""
     behind = [method for method, quality in scored.items() if quality.low <= score]
     known = f"the best rule without a model ({words.escaped(rule)}, {words.percent(score)})"
-    return [f"Not shown to beat {known}: {_names(behind)}." if behind else f"Every method beats {known}."]
+    return (
+        [f"Not above {known} with the whole interval: {_names(behind)}."]
+        if behind
+        else [f"The whole interval of every method is above {known}."]
+    )
 
 
 def _names(methods: Sequence[str]) -> str:

@@ -13,7 +13,8 @@ import jinja2
 from harness.atomic import write_atomic
 from harness.errors import ResultError
 from harness.report import article, chart, reproduce, table, words
-from harness.report.findings import cautions, findings
+from harness.report.comparisons import Comparisons, compare
+from harness.report.findings import cautions, findings, spread, standings
 from harness.report.rows import Board, Row, board, compared, methods_of
 from harness.result import Result
 
@@ -57,6 +58,7 @@ def render(results: Sequence[Result], folder: Path, *, name: str) -> Path:
     results = sorted(results, key=lambda cell: (cell.task, cell.method, cell.seed))
     rows = board(results)
     whole = compared(rows)
+    comparisons = compare(rows)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         quality = {
@@ -72,9 +74,12 @@ def render(results: Sequence[Result], folder: Path, *, name: str) -> Path:
         gain=table.GAIN,
         disk=DISK if any(cell.model_bytes for cell in results) else "",
         cautions=cautions(rows),
-        tasks=[_task(task, own, quality[task]) for task, own in rows.items()],
+        spread=spread(rows, comparisons),
+        tests=comparisons.tests,
+        tasks=[_task(task, own, quality[task], comparisons) for task, own in rows.items()],
         article=article,
         summary=_summary(rows, whole),
+        overall=_overall(rows, comparisons),
         charts=charts,
         unfinished=_markdown(table.unfinished_table(results)),
         truncation=_markdown(table.truncation_table(rows)),
@@ -155,14 +160,15 @@ def _markdown(frame: Any) -> str | None:
     return None if frame is None else table.markdown(frame, figures=False)
 
 
-def _task(task: str, rows: Mapping[str, Row], file: str | None) -> dict[str, Any]:
+def _task(task: str, rows: Mapping[str, Row], file: str | None, comparisons: Comparisons) -> dict[str, Any]:
     claimed = task in article.CLAIMS and any(method in rows for method in article.CLAIMS[task])
     return {
         "name": words.code(task),
         "table": table.markdown(table.task_table(rows)),
-        "findings": findings(rows),
+        "findings": findings(task, rows, comparisons),
+        "comparisons": _markdown(table.comparison_table(comparisons, task, list(rows))),
         "chart": file,
-        "article": table.markdown(table.article_table(task, rows)) if claimed else None,
+        "article": table.markdown(table.article_table(task, rows, comparisons)) if claimed else None,
     }
 
 
@@ -178,6 +184,16 @@ def _summary(rows: Board, whole: Board) -> dict[str, str | None]:
     if missing:
         scope += f" Methods left out: {words.listed([words.code(method) for method in missing])}."
     return {"table": table.markdown(table.summary_table(whole)), "scope": scope}
+
+
+def _overall(rows: Board, comparisons: Comparisons) -> dict[str, Any]:
+    methods = methods_of(rows)
+    known = comparisons.found.get(None, {})
+    return {
+        "tasks": max((one.tasks for one in known.values()), default=0),
+        "findings": standings(comparisons, None, methods),
+        "table": _markdown(table.comparison_table(comparisons, None, methods)),
+    }
 
 
 def _memory(results: Sequence[Result]) -> str:

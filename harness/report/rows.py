@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, stdev
 
 from harness import stats
+from harness.aligned import Seeded
+from harness.regression.outcome import outcome
 from harness.report.palette import order
 from harness.result import Phase, Result
 from harness.stats import Interval, Runs
@@ -19,7 +21,8 @@ class Row:
     Attributes:
         cells: Its results, by seed, whatever their status.
         ok: Those that ended ok; all figures come from them.
-        runs: Their item scores, a mapping a seed.
+        by_seed: Their item scores.
+        seeded: Whether a seed can change them.
         quality: Mean score with its interval.
         items: Test items that every seed scored.
         seconds: Duration of the train phase.
@@ -36,7 +39,8 @@ class Row:
     method: str
     cells: tuple[Result, ...]
     ok: tuple[Result, ...]
-    runs: Runs
+    by_seed: Seeded
+    seeded: bool
     quality: Interval | None
     items: int
     seconds: float | None
@@ -47,6 +51,21 @@ class Row:
     total: float | None
     adapter_bytes: float | None
     model_bytes: float | None
+
+    @property
+    def runs(self) -> Runs:
+        """The item scores of every seed, in the seeds' order."""
+        return list(self.by_seed.values())
+
+    @property
+    def seed_means(self) -> list[float]:
+        """The mean score of every seed."""
+        return [fmean(run.values()) for run in self.by_seed.values()]
+
+    @property
+    def seed_deviation(self) -> float | None:
+        """Standard deviation of the seeds' means, None of fewer than two."""
+        return stdev(self.seed_means) if len(self.by_seed) > 1 else None
 
     @property
     def disk_share(self) -> float | None:
@@ -104,12 +123,6 @@ def shares(row: Row, full: Row | None) -> Shares:
     )
 
 
-def paired(rows: Mapping[str, Row], first: str, second: str) -> Interval | None:
-    """Quality of `first` minus that of `second`, item by item; None where they share no item."""
-    runs = _runs(rows, first, second)
-    return None if runs is None else stats.difference(*runs)
-
-
 def gain(rows: Mapping[str, Row], method: str) -> Interval | None:
     """Share of full fine-tuning's gain over zero-shot that `method` keeps; None where that means nothing."""
     runs = _runs(rows, method, "zero-shot", "full")
@@ -129,12 +142,18 @@ def compared(rows: Board) -> Board:
         stage = {
             task: {method: own[method] for method in methods}
             for task, own in scored.items()
-            if own.keys() >= set(methods) and _same_items([own[method] for method in methods])
+            if own.keys() >= set(methods) and same_items([own[method] for method in methods])
         }
         if len(stage) * len(methods) > sum(map(len, best.values())):
             best = stage
         methods.remove(min(reversed(methods), key=lambda name: sum(name in own for own in scored.values())))
     return best
+
+
+def same_items(rows: Sequence[Row]) -> bool:
+    """Whether the runs of all rows, each of which has some, share an item."""
+    runs = [run for row in rows for run in row.runs]
+    return bool(set[str](runs[0]).intersection(*runs[1:]))
 
 
 def methods_of(rows: Board) -> list[str]:
@@ -151,14 +170,16 @@ def mean(values: Sequence[float | None]) -> float | None:
 def _row(task: str, method: str, cells: list[Result]) -> Row:
     cells.sort(key=lambda cell: cell.seed)
     ok = [cell for cell in cells if cell.status == "ok"]
-    runs = [{item.id: item.score for item in cell.items} for cell in ok if cell.items]
+    outcomes = [outcome(cell) for cell in ok if cell.items]
+    runs = [one.scores for one in outcomes]
     items = len(set[str](runs[0]).intersection(*runs)) if runs else 0
     return Row(
         task=task,
         method=method,
         cells=tuple(cells),
         ok=tuple(ok),
-        runs=runs,
+        by_seed={one.seed: one.scores for one in outcomes},
+        seeded=any(one.seeded for one in outcomes),
         quality=stats.runs_interval(runs) if items else None,
         items=items,
         seconds=_train(ok, lambda phase: phase.seconds),
@@ -183,9 +204,4 @@ def _ratio(part: float | None, whole: float | None) -> float | None:
 def _runs(rows: Mapping[str, Row], *methods: str) -> list[Runs] | None:
     """The runs of those methods, None unless all have some and share an item."""
     chosen = [rows[method] for method in methods if method in rows and rows[method].quality]
-    return [row.runs for row in chosen] if len(chosen) == len(methods) and _same_items(chosen) else None
-
-
-def _same_items(rows: Sequence[Row]) -> bool:
-    runs = [run for row in rows for run in row.runs]
-    return bool(set[str](runs[0]).intersection(*runs[1:]))
+    return [row.runs for row in chosen] if len(chosen) == len(methods) and same_items(chosen) else None

@@ -10,7 +10,8 @@ import pandas as pd
 from harness import stats
 from harness.report import words
 from harness.report.article import CLAIMS
-from harness.report.rows import Board, Row, gain, mean, methods_of, paired, shares, without_model
+from harness.report.comparisons import REFERENCES, Comparison, Comparisons
+from harness.report.rows import Board, Row, gain, mean, methods_of, shares, without_model
 from harness.result import Item, Result
 
 GAIN = "full's gain kept"
@@ -19,7 +20,17 @@ OUTCOMES = ("right", "wrong", "wrong, unfinished", "not readable", "not readable
 PASSAGES = ("prose", "code")
 """What a result's retention is measured on."""
 ON_DISK = "on disk"
-OPTIONAL = (ON_DISK, "of the model's size", "of full's FLOPs", "of full's seconds", "of full's energy", GAIN)
+SEEDS = "between seeds"
+"""Column of the spread of the seeds' means."""
+OPTIONAL = (
+    SEEDS,
+    ON_DISK,
+    "of the model's size",
+    "of full's FLOPs",
+    "of full's seconds",
+    "of full's energy",
+    GAIN,
+)
 """Columns of the task table that are left out where no method has a figure."""
 
 
@@ -44,6 +55,7 @@ def task_table(rows: Mapping[str, Row]) -> pd.DataFrame:
             {
                 "method": _name(row),
                 quality: words.interval(row.quality) if row.quality else _statuses(row),
+                SEEDS: words.spread(row.seed_deviation, len(row.by_seed)),
                 "training time": words.seconds(row.seconds),
                 "peak memory": words.gigabytes(row.peak_bytes),
                 "parameters trained": words.share(parts.parameters),
@@ -59,7 +71,24 @@ def task_table(rows: Mapping[str, Row]) -> pd.DataFrame:
     return frame.drop(columns=[name for name in OPTIONAL if (frame[name] == words.ABSENT).all()])
 
 
-def article_table(task: str, rows: Mapping[str, Row]) -> pd.DataFrame:
+def comparison_table(
+    comparisons: Comparisons, task: str | None, methods: Sequence[str]
+) -> pd.DataFrame | None:
+    """How the methods stand to every reference on one task, or over all; None where nothing compares."""
+    references = [name for name in REFERENCES if name in methods]
+    most = max((one.tasks for one in comparisons.found.get(task, {}).values()), default=0)
+    lines = []
+    for method in methods:
+        found = [comparisons.get(task, method, reference) for reference in references]
+        if any(found):
+            line = {"method": words.code(method)}
+            for reference, one in zip(references, found, strict=True):
+                line[f"against {words.code(reference)}"] = _compared(one, most)
+            lines.append(line)
+    return pd.DataFrame(lines) if lines else None
+
+
+def article_table(task: str, rows: Mapping[str, Row], comparisons: Comparisons) -> pd.DataFrame:
     """The article's figures for one of its two tasks beside ours."""
     claims = CLAIMS[task]
     full, own_full = claims["full"], rows.get("full")
@@ -67,14 +96,14 @@ def article_table(task: str, rows: Mapping[str, Row]) -> pd.DataFrame:
     for method, claim in claims.items():
         row = rows.get(method)
         own = shares(row, own_full) if row else None
-        distance = paired(rows, method, "full") if method != "full" else None
+        distance = comparisons.get(task, method, "full")
         lines.append(
             {
                 "method": words.code(method),
                 "article: quality": words.percent(claim.quality),
                 "here: quality": words.interval(row.quality) if row else words.ABSENT,
                 "article: gap to full": words.gap(claim.quality - full.quality if method != "full" else None),
-                "here: gap to full": words.points(distance),
+                "here: gap to full": words.points(distance.difference if distance else None),
                 "article: time": words.seconds(claim.seconds),
                 "here: time": words.seconds(row.seconds) if row else words.ABSENT,
                 "article: time of full's": words.share(claim.seconds / full.seconds),
@@ -97,11 +126,13 @@ def summary_table(rows: Board) -> pd.DataFrame:
                 "method": words.code(method),
                 "mean rank": words.rank(ranks[method]),
                 "mean quality": words.interval(stats.tasks_interval([row.runs for row in own])),
+                SEEDS: words.spread(*_spread(own)),
                 "mean training time": words.seconds(mean([row.seconds for row in own])),
                 "mean peak memory": words.gigabytes(mean([row.peak_bytes for row in own])),
             }
         )
-    return pd.DataFrame(lines)
+    frame = pd.DataFrame(lines)
+    return frame.drop(columns=[SEEDS]) if (frame[SEEDS] == words.ABSENT).all() else frame
 
 
 def readme_table(rows: Board) -> pd.DataFrame:
@@ -259,6 +290,25 @@ def pairs_table(pairs: Mapping[str, str], names: tuple[str, str]) -> pd.DataFram
 def _name(row: Row) -> str:
     whole = len(row.ok) in (0, len(row.cells))
     return words.code(row.method) + ("" if whole else f" ({len(row.ok)} of {len(row.cells)} seeds)")
+
+
+def _compared(one: Comparison | None, most: int) -> str:
+    if one is None:
+        return words.ABSENT
+    if one.identical:
+        return f"{one.verdict}: every item the same"
+    needed = "" if one.detectable is None else f", needed {100 * one.detectable:.1f}"
+    difference = f"{words.points(one.difference, unit='')}, {words.p_value(one.p_value)}"
+    tasks = f", {one.tasks} tasks" if one.tasks < most else ""
+    return f"{one.verdict}: {difference}{needed}{tasks}"
+
+
+def _spread(rows: Sequence[Row]) -> tuple[float | None, int]:
+    """Root mean square of one method's spreads between seeds over its tasks, and its fewest seeds there."""
+    known = [row for row in rows if row.seed_deviation is not None]
+    square = mean([row.seed_deviation**2 for row in known if row.seed_deviation is not None])
+    seeds = min((len(row.by_seed) for row in known), default=0)
+    return None if square is None else square**0.5, seeds
 
 
 def _outcome(item: Item) -> str:

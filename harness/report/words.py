@@ -27,12 +27,22 @@ def interval(estimate: Interval | None) -> str:
     return f"{percent(estimate.value)} [{_unsigned(100 * estimate.low)}, {_unsigned(100 * estimate.high)}]"
 
 
-def points(estimate: Interval | None) -> str:
+def points(estimate: Interval | None, *, unit: str = " points") -> str:
     """A difference of two qualities: "-1.5 points [-4.0, 1.0]"."""
     if estimate is None:
         return ABSENT
     low, high = _unsigned(100 * estimate.low), _unsigned(100 * estimate.high)
-    return f"{_signed(100 * estimate.value)} points [{low}, {high}]"
+    return f"{_signed(100 * estimate.value)}{unit} [{low}, {high}]"
+
+
+def spread(deviation: float | None, seeds: int) -> str:
+    """A standard deviation between seeds: "1.8 points, 3 seeds"."""
+    return ABSENT if deviation is None else f"{100 * deviation:.1f} points, {seeds} seeds"
+
+
+def p_value(value: float) -> str:
+    """A p value to two digits: "p < 0.001", "p = 0.0042", "p = 0.31", "p = 1"."""
+    return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"
 
 
 def gap(value: float | None) -> str:
