@@ -1,9 +1,11 @@
-"""Intervals and paired comparisons on item scores. Deterministic: the same scores give the same figures.
+"""Intervals on item scores, and corrections of p values. Deterministic: equal scores give equal figures.
 
 A run is the mapping from item id to score (0 to 1) of one seed; a method on a task has one run a seed,
 all on the same items. Intervals are 95%, over items and, where there are several runs, over seeds:
 seeds are drawn first, then items, the same items for every drawn seed, because that is how the scores
-came about. With few seeds an interval is therefore approximate: three seeds say little about their spread.
+came about. With few seeds an interval is therefore approximate: simulated, it covers from 91% on at three
+seeds that differ by up to 4 points (200 items), but 85% where three differ by 6 points on 800 items. Whether
+two methods differ is tested by `harness.paired`, not read from their intervals.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from matplotlib.text import Annotation, Text
 
 from harness.errors import ResultError
 from harness.report import chart, readme_block, render, update_readme, words
+from harness.report.comparisons import compare
 from harness.report.findings import cautions, findings
 from harness.report.page import BEGIN, END, slug
 from harness.report.palette import LOOKS, look, order
@@ -175,7 +176,7 @@ def test_without_full_there_are_no_shares_of_it(tmp_path):
 def test_without_zero_shot_there_is_no_gain(tmp_path):
     text = text_of(synthetic.grid(methods=("full", "lora-r16")), tmp_path)
     assert "gain kept |" not in text
-    assert "`zero-shot`" not in text
+    assert "against `zero-shot`" not in text
 
 
 def test_everything_unknown_is_a_dash(tmp_path):
@@ -280,12 +281,35 @@ def test_results_under_two_settings_draw_a_caution(tmp_path):
 
 
 def test_findings_follow_the_figures():
-    rows = board(synthetic.grid(tasks=("legal_license",)))["legal_license"]
-    said = findings(rows)
+    rows = board(synthetic.grid(tasks=("legal_license",), seeds=3))
+    own, comparisons = rows["legal_license"], compare(rows)
+    said = findings("legal_license", own, comparisons)
     assert said[0].startswith("`full` scores highest")
-    assert "`lora-r16` and `full` overlap: no difference shown at n=200." in said
-    assert any(line.startswith("Beat `zero-shot`") and "`full`" in line for line in said)
-    assert not findings({"full": rows["full"]})
+    assert said[1].startswith(
+        "Against `full`: worse: `zero-shot`, `adalora` and `prompt-tuning`; no difference"
+    )
+    assert said[3].startswith("Against `zero-shot`: better: `full`, `lora-r16`, `qlora-r16`")
+    assert not findings("legal_license", {"full": own["full"]}, comparisons)
+
+
+def test_the_spread_of_seeds_is_shown_where_there_are_several(tmp_path):
+    methods = ("zero-shot", "full", "lora-r16")
+    cells = [
+        replace(
+            cell, items=tuple(replace(item, score=float(at < share)) for at, item in enumerate(cell.items))
+        )
+        for cell, share in zip(
+            synthetic.grid(("legal_license",), methods, seeds=2), (40, 40, 100, 120, 110, 110), strict=True
+        )
+    ]
+    assert board(cells)["legal_license"]["full"].seed_deviation == pytest.approx(0.1 / 2**0.5)
+    text = text_of(cells, tmp_path)
+    assert re.search(r"\| `full` \| 55.0% \[.*\] \| 7.1 points, 2 seeds \|", section(text, "`legal_license`"))
+    assert "| 7.1 points, 2 seeds |" in section(text, "Summary over tasks")
+    figure = chart.quality("legal_license", board(cells)["legal_license"])
+    dots = [line.get_xdata() for line in figure.axes[0].lines if line.get_marker() == "."]
+    assert [list(seeds) for seeds in dots] == [[20, 20], [50, 60], [55, 55]]
+    assert "between seeds |" not in text_of([cell for cell in cells if not cell.seed], tmp_path)
 
 
 def test_shares_are_relative_to_full():
@@ -392,6 +416,11 @@ def test_other_formats():
     assert words.interval(estimate) == "61.5% [54.6, 68.0]"
     assert words.points(Interval(value=-0.0151, low=-0.0001, high=0.02)) == "-1.5 points [0.0, 2.0]"
     assert words.points(Interval(value=0.0001, low=-0.01, high=0.02)) == "0.0 points [-1.0, 2.0]"
+    assert words.points(Interval(value=0.02, low=0.01, high=0.03), unit="") == "+2.0 [1.0, 3.0]"
+    assert [words.p_value(p) for p in (0.00099, 0.0042, 0.314, 1)] == [
+        "p < 0.001", "p = 0.0042", "p = 0.31", "p = 1",
+    ]  # fmt: skip
+    assert [words.spread(0.018, 3), words.spread(None, 1)] == ["1.8 points, 3 seeds", "-"]
     assert words.gigabytes(1_234_000_000) == "1.23 GB"
     sizes = (47_300, 999_600, 9_820_000, 269_200_000, 1_240_000_000, None)
     assert [words.size(size) for size in sizes] == ["47 kB", "1.0 MB", "9.8 MB", "269 MB", "1.2 GB", "-"]
@@ -422,13 +451,13 @@ def test_the_best_rule_without_a_model_stands_beside_the_methods(rendered):
     page = rendered.read_text(encoding="utf-8")
     assert "| no model: naive rule | 11.0% |" in page  # of the legal task, whose other rule gets 5%
     assert "| no model: most common target | 5.0% |" in page
-    assert "Every method beats the best rule without a model (naive rule, 11.0%)" in page
+    assert "interval of every method is above the best rule without a model (naive rule, 11.0%)." in page
 
 
 def test_methods_no_better_than_a_rule_are_named(tmp_path):
     cells = [replace(cell, baselines={"most common target": 0.9}) for cell in synthetic.grid(("iso_dates",))]
     page = render(cells, tmp_path, name="run").read_text(encoding="utf-8")
-    assert "Not shown to beat the best rule without a model (most common target, 90.0%): `zero-shot`" in page
+    assert "Not above the best rule without a model (most common target, 90.0%)" in page
 
 
 def test_results_without_baselines_are_reported_without_a_rule(tmp_path):

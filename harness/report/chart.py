@@ -92,8 +92,8 @@ def quality(task: str, rows: Mapping[str, Row]) -> Figure | None:
         axes.grid(axis="x", color="#DDDDDD")
         metric = next((row.metric for row in rows.values() if row.metric), None) or "quality"
         several = any(len(rows[method].runs) > 1 for method, _ in scored)
-        marks = ["grey band: interval of full"] * bool(full) + ["dotted: no model"] * bool(rule)
-        marks += ["small dots: seeds"] * several
+        marks = ["grey band: full's"] * bool(full) + ["dotted: no model"] * bool(rule)
+        marks += ["dots: seeds"] * several
         legend = f" ({'; '.join(marks)})" if marks else ""
         axes.set_xlabel(f"{label(metric)}, %, with 95% interval{legend}")
         axes.set_title(label(task), loc="left")

@@ -3,6 +3,9 @@
 A pair of methods is compared on the items and seeds that both ran, as `harness.paired` does it: a seed
 draws the same examples for both, and what seeds move is in the standard error as well as what items do.
 On each task one test a pair, and one over all the tasks that both ran; all of them share one error.
+
+Pairs have methods in common, so the spread between seeds is known a little less well than its degrees of
+freedom say. What was simulated (tests/test_comparisons.py) holds the error all the same.
 """
 
 from __future__ import annotations
