@@ -7,9 +7,8 @@ import pytest
 
 from harness.paired import ASSUMED_SEED_DEVIATION, ERROR
 from harness.report.comparisons import BETTER, REFERENCES, UNDECIDED, WORSE, compare
-from harness.report.findings import spread, standings
 from harness.report.rows import board
-from harness.report.table import comparison_table
+from harness.report.standing import comparison_table, spread, standings
 from tests import synthetic
 
 METHODS = ("zero-shot", "few-shot", "full", "lora-r16", "qlora-r16")

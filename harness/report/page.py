@@ -14,8 +14,9 @@ from harness.atomic import write_atomic
 from harness.errors import ResultError
 from harness.report import article, chart, reproduce, table, words
 from harness.report.comparisons import Comparisons, compare
-from harness.report.findings import cautions, findings, spread, standings
+from harness.report.findings import cautions, findings
 from harness.report.rows import Board, Row, board, compared, methods_of
+from harness.report.standing import comparison_table, spread, standings
 from harness.result import Result
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
@@ -166,7 +167,7 @@ def _task(task: str, rows: Mapping[str, Row], file: str | None, comparisons: Com
         "name": words.code(task),
         "table": table.markdown(table.task_table(rows)),
         "findings": findings(task, rows, comparisons),
-        "comparisons": _markdown(table.comparison_table(comparisons, task, list(rows))),
+        "comparisons": _markdown(comparison_table(comparisons, task, list(rows))),
         "chart": file,
         "article": table.markdown(table.article_table(task, rows, comparisons)) if claimed else None,
     }
@@ -180,9 +181,9 @@ def _summary(rows: Board, whole: Board) -> dict[str, str | None]:
     missing = [method for method in methods_of(rows) if method not in methods]
     scope = f"Over {len(whole)} of {len(rows)} tasks: those on which all of these methods ended ok."
     if left_out:
-        scope += f" Tasks left out: {words.listed([words.code(task) for task in left_out])}."
+        scope += f" Tasks left out: {words.names(left_out)}."
     if missing:
-        scope += f" Methods left out: {words.listed([words.code(method) for method in missing])}."
+        scope += f" Methods left out: {words.names(missing)}."
     return {"table": table.markdown(table.summary_table(whole)), "scope": scope}
 
 
@@ -192,7 +193,7 @@ def _overall(rows: Board, comparisons: Comparisons) -> dict[str, Any]:
     return {
         "tasks": max((one.tasks for one in known.values()), default=0),
         "findings": standings(comparisons, None, methods),
-        "table": _markdown(table.comparison_table(comparisons, None, methods)),
+        "table": _markdown(comparison_table(comparisons, None, methods)),
     }
 
 

@@ -167,6 +167,14 @@ def mean(values: Sequence[float | None]) -> float | None:
     return fmean(known) if known else None
 
 
+def mean_spread(rows: Sequence[Row]) -> tuple[float | None, int]:
+    """Root mean square of a method's deviations between seeds over its tasks, and the fewest seeds there."""
+    known = [(row.seed_deviation, len(row.runs)) for row in rows if row.seed_deviation is not None]
+    if not known:
+        return None, 0
+    return fmean(deviation**2 for deviation, _ in known) ** 0.5, min(seeds for _, seeds in known)
+
+
 def _row(task: str, method: str, cells: list[Result]) -> Row:
     cells.sort(key=lambda cell: cell.seed)
     ok = [cell for cell in cells if cell.status == "ok"]

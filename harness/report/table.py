@@ -10,8 +10,8 @@ import pandas as pd
 from harness import stats
 from harness.report import words
 from harness.report.article import CLAIMS
-from harness.report.comparisons import REFERENCES, Comparison, Comparisons
-from harness.report.rows import Board, Row, gain, mean, methods_of, shares, without_model
+from harness.report.comparisons import Comparisons
+from harness.report.rows import Board, Row, gain, mean, mean_spread, methods_of, shares, without_model
 from harness.result import Item, Result
 
 GAIN = "full's gain kept"
@@ -23,14 +23,8 @@ ON_DISK = "on disk"
 SEEDS = "between seeds"
 """Column of the spread of the seeds' means."""
 OPTIONAL = (
-    SEEDS,
-    ON_DISK,
-    "of the model's size",
-    "of full's FLOPs",
-    "of full's seconds",
-    "of full's energy",
-    GAIN,
-)
+    SEEDS, ON_DISK, "of the model's size", "of full's FLOPs", "of full's seconds", "of full's energy", GAIN,
+)  # fmt: skip
 """Columns of the task table that are left out where no method has a figure."""
 
 
@@ -71,23 +65,6 @@ def task_table(rows: Mapping[str, Row]) -> pd.DataFrame:
     return frame.drop(columns=[name for name in OPTIONAL if (frame[name] == words.ABSENT).all()])
 
 
-def comparison_table(
-    comparisons: Comparisons, task: str | None, methods: Sequence[str]
-) -> pd.DataFrame | None:
-    """How the methods stand to every reference on one task, or over all; None where nothing compares."""
-    references = [name for name in REFERENCES if name in methods]
-    most = max((one.tasks for one in comparisons.found.get(task, {}).values()), default=0)
-    lines = []
-    for method in methods:
-        found = [comparisons.get(task, method, reference) for reference in references]
-        if any(found):
-            line = {"method": words.code(method)}
-            for reference, one in zip(references, found, strict=True):
-                line[f"against {words.code(reference)}"] = _compared(one, most)
-            lines.append(line)
-    return pd.DataFrame(lines) if lines else None
-
-
 def article_table(task: str, rows: Mapping[str, Row], comparisons: Comparisons) -> pd.DataFrame:
     """The article's figures for one of its two tasks beside ours."""
     claims = CLAIMS[task]
@@ -126,7 +103,7 @@ def summary_table(rows: Board) -> pd.DataFrame:
                 "method": words.code(method),
                 "mean rank": words.rank(ranks[method]),
                 "mean quality": words.interval(stats.tasks_interval([row.runs for row in own])),
-                SEEDS: words.spread(*_spread(own)),
+                SEEDS: words.spread(*mean_spread(own)),
                 "mean training time": words.seconds(mean([row.seconds for row in own])),
                 "mean peak memory": words.gigabytes(mean([row.peak_bytes for row in own])),
             }
@@ -290,25 +267,6 @@ def pairs_table(pairs: Mapping[str, str], names: tuple[str, str]) -> pd.DataFram
 def _name(row: Row) -> str:
     whole = len(row.ok) in (0, len(row.cells))
     return words.code(row.method) + ("" if whole else f" ({len(row.ok)} of {len(row.cells)} seeds)")
-
-
-def _compared(one: Comparison | None, most: int) -> str:
-    if one is None:
-        return words.ABSENT
-    if one.identical:
-        return f"{one.verdict}: every item the same"
-    needed = "" if one.detectable is None else f", needed {100 * one.detectable:.1f}"
-    difference = f"{words.points(one.difference, unit='')}, {words.p_value(one.p_value)}"
-    tasks = f", {one.tasks} tasks" if one.tasks < most else ""
-    return f"{one.verdict}: {difference}{needed}{tasks}"
-
-
-def _spread(rows: Sequence[Row]) -> tuple[float | None, int]:
-    """Root mean square of one method's spreads between seeds over its tasks, and its fewest seeds there."""
-    known = [row for row in rows if row.seed_deviation is not None]
-    square = mean([row.seed_deviation**2 for row in known if row.seed_deviation is not None])
-    seeds = min((len(row.by_seed) for row in known), default=0)
-    return None if square is None else square**0.5, seeds
 
 
 def _outcome(item: Item) -> str:

@@ -129,6 +129,11 @@ def listed(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
+def names(names: Sequence[str]) -> str:
+    """Names in code spans, as parts of a sentence."""
+    return listed([code(name) for name in names])
+
+
 def settings(values: Mapping[str, object]) -> str:
     """A mapping in one line, by key: "alpha=32, r=16"."""
     return escaped(", ".join(f"{name}={values[name]}" for name in sorted(values))) or ABSENT
