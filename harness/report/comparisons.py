@@ -5,7 +5,8 @@ draws the same examples for both, and what seeds move is in the standard error a
 On each task one test a pair, and one over all the tasks that both ran; all of them share one error.
 
 Pairs have methods in common, so the spread between seeds is known a little less well than its degrees of
-freedom say. What was simulated (tests/test_comparisons.py) holds the error all the same.
+freedom say. Simulated, a report without differences calls one in at most 5% from three seeds on; where two
+seeds of a single task are all there is, and a mean moves by 6 to 10 points between them, in 6%.
 """
 
 from __future__ import annotations
