@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run test test-faults check setup reference quality bench clean
+.PHONY: run test test-faults check setup reference studies quality bench clean
 
 run: $(STAMP)  ## every task under every core method, then the report
 	$(BIN)/python -m harness run --tasks all $(if $(BUDGET),--budget $(BUDGET))
@@ -30,6 +30,12 @@ setup: $(STAMP)  ## the virtual environment alone
 reference: $(STAMP)  ## the committed reference run, its report and README's table
 	$(BIN)/python -m harness run --tasks all --budget quick --device cpu --results results/reference
 	$(BIN)/python -m harness report results/reference --readme README.md
+
+studies: $(STAMP)  ## the six studies beside the committed reference run, in its report (hours)
+	for study in rank learning-rate embeddings small-data quantisation convergence; do \
+		$(BIN)/python -m harness study $$study --device cpu --seeds 3 --results results/reference || exit $$?; \
+	done
+	$(BIN)/python -m harness report results/reference
 
 # The old results go first: a cell that vanished must not be found there. A failed cell (3) is the check's to judge.
 quality: $(STAMP)  ## the grid of the regression gate at budget "ci", against results/baseline (docs/gate.md)

@@ -14,8 +14,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from harness import cli_gate
-from harness.errors import TuneoffError, UsageError
+from harness import cli_gate, cli_study
+from harness.cli_exit import FAILED, err, finish, interruptible, out
+from harness.errors import TuneoffError, UsageError, one_of
 from harness.text import terminal
 
 app = typer.Typer(
@@ -24,15 +25,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-out = Console(highlight=False, soft_wrap=True, emoji=False)
-err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 cli_gate.register(app)
+cli_study.register(app)
 
 SHORT = 20
 """Characters that a column may need without giving way to the others."""
-
-FAILED = 3
-INTERRUPTED = 130
 
 
 def main() -> None:
@@ -49,7 +46,9 @@ def run(
     tasks: Annotated[str, typer.Option(help="'all', or names and .py files separated by commas.")] = "all",
     methods: Annotated[
         str,
-        typer.Option(help="'core', 'all', or names (also 'lora-*'), .py files, adapter_config.json files."),
+        typer.Option(
+            help="'core', 'all', or names (also 'lora-*', 'full@3e-4'), .py files, adapter_config.json files."
+        ),
     ] = "core",
     model: Annotated[str, typer.Option(help="'embedded', a hub id, or a folder.")] = "embedded",
     budget: Annotated[
@@ -90,9 +89,9 @@ def run(
     from harness.run import execute
     from harness.vetting import PICKLE, REMOTE_CODE
 
-    _one_of("--device", device, DEVICES)
-    _one_of("--data", data, ("embedded", "hub"))
-    _one_of("--engine", engine, ENGINES)
+    one_of("--device", device, DEVICES)
+    one_of("--data", data, ("embedded", "hub"))
+    one_of("--engine", engine, ENGINES)
     trust = {PICKLE: trust_pickle, REMOTE_CODE: trust_remote_code}
     settings = Settings(
         tasks=tasks,
@@ -115,17 +114,9 @@ def run(
             listener.stop()
             display.show_grid(out, grid)
             return
-        try:
+        with interruptible(listener):
             finished = execute(grid, executor, listener, force=force)
-        except KeyboardInterrupt:
-            listener.stop()
-            err.print("stopped; every finished cell is kept, and the same command goes on from here")
-            sys.exit(INTERRUPTED)
-    bad = [result for result in finished if result.status not in {"ok", "skipped"}]
-    out.print(terminal(f"results  {grid.store.root}\nreport   {grid.reports / 'report.md'}"))
-    if bad:
-        err.print(f"[bold red]{len(bad)} of {len(finished)} cells did not succeed;[/] the report says why")
-        sys.exit(FAILED)
+    finish(finished, grid.store.root, grid.reports / "report.md")
 
 
 listing = typer.Typer(help="Show the tasks, methods or budgets there are.", no_args_is_help=True)
@@ -209,6 +200,7 @@ def report(
     """Draw the report of stored results, or with --history of what was accepted and checked over time."""
     from harness.report import readme_block, render, update_readme
     from harness.result import Store
+    from harness.study.page import section
 
     if (history is None) == (results is None):
         raise UsageError("name a results folder, or a history with --history, and not both")
@@ -218,7 +210,7 @@ def report(
     assert results is not None
     stored = Store(results).load()
     folder = reports or Path("reports") / results.name
-    out.print(terminal(render(stored, folder, name=folder.name)))
+    out.print(terminal(render(stored, folder, name=folder.name, studies=section(results, folder))))
     if readme is not None:
         update_readme(readme, readme_block(stored, folder=folder.as_posix()))
 
@@ -248,13 +240,8 @@ def doctor(device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] 
     from harness import display
     from harness.environment import DEVICES
 
-    _one_of("--device", device, DEVICES)
+    one_of("--device", device, DEVICES)
     display.show_doctor(out, device)
-
-
-def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise UsageError(f"{option} {value!r} is not one of {', '.join(allowed)}")
 
 
 def _show(rows: list[dict[str, Any]], as_json: bool) -> None:

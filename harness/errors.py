@@ -44,3 +44,13 @@ def unknown(kind: str, name: str, allowed: Iterable[str]) -> UsageError:
     near = get_close_matches(name, names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     return UsageError(f"unknown {kind} {name!r}{hint} Allowed: {', '.join(names)}.")
+
+
+def one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Refuse a value that an option does not have.
+
+    Raises:
+        UsageError: It is none of `allowed`.
+    """
+    if value not in allowed:
+        raise UsageError(f"{option} {value!r} is not one of {', '.join(allowed)}")

@@ -58,14 +58,22 @@ def train_step_flops(model: PreTrainedModel, batch: Batch) -> StepFlops:
 
 
 def _custom_operators() -> dict[Any, Callable[..., int]]:
-    """Operators torch has no formula for: bitsandbytes' product with a 4-bit weight."""
+    """Operators torch has no formula for: bitsandbytes' products with 4-bit and 8-bit weights."""
     if "bitsandbytes" not in sys.modules:
         return {}
 
     def gemm_4bit(left: torch.Size, packed: torch.Size, shape: Any, *rest: Any, **options: Any) -> int:
         return 2 * left.numel() * int(shape[0])  # shape is (outputs, inputs)
 
-    return {torch.ops.bitsandbytes.gemm_4bit: gemm_4bit}
+    def int8_mixed_scaled_mm(
+        left: torch.Size, quantised: torch.Size, weight: torch.Size, *rest: Any, **options: Any
+    ) -> int:
+        return 2 * left.numel() * weight[0]  # weight is (outputs, inputs)
+
+    return {
+        torch.ops.bitsandbytes.gemm_4bit: gemm_4bit,
+        torch.ops.bitsandbytes.int8_mixed_scaled_mm: int8_mixed_scaled_mm,
+    }
 
 
 def step_formula(model: PreTrainedModel, *, rows: int, width: int, targets: int, past: int = 0) -> float:

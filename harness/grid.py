@@ -14,6 +14,7 @@ from harness.errors import UsageError
 from harness.executor import Died, Executor
 from harness.job import Prepared
 from harness.method import Method
+from harness.peftfile import PeftFile
 from harness.plan import Cell, plan
 from harness.prepare import check_method, check_names, plugin_code
 from harness.result import Result, Store
@@ -94,8 +95,8 @@ def build(settings: Settings, executor: Executor, listener: Listener) -> Grid:
     source = model.resolve(
         settings.model, device=environment.device, precision=environment.precision, trust=settings.trust
     )
-    for name in methods:
-        if name.endswith(".json"):
+    for name, method in methods.items():
+        if isinstance(method, PeftFile):
             listener.note(_value(executor.call("check_adapter", name, timeout=PREPARE_SECONDS), name))
     prepared = {}
     for name in task_names:

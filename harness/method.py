@@ -26,6 +26,7 @@ class Method:
         description: One line for `list methods`.
         shots: Solved train examples put before every prompt.
         learning_rates: The default first, then the log grid for trials. Empty if nothing is trained.
+        rate_given: Whether the user fixed its one learning rate (`name@rate`), so that none are tried.
         core: Whether `--methods core` includes it.
         starts_as_base: Whether an adapted model, before training, gives exactly the loaded model's
             outputs. True of every additive adapter that starts at zero; virtual tokens cannot.
@@ -35,6 +36,7 @@ class Method:
     description: ClassVar[str]
     shots: ClassVar[int] = 0
     learning_rates: ClassVar[tuple[float, ...]] = ()
+    rate_given: ClassVar[bool] = False
     core: ClassVar[bool] = False
     starts_as_base: ClassVar[bool] = True
 

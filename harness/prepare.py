@@ -102,7 +102,7 @@ def check_method(method: Method, trials: int) -> None:
 
     Raises:
         PluginError: `config()`, `learning_rates` or `shots` are no plain JSON values.
-        UsageError: It has fewer learning rates than the budget tries of every method.
+        UsageError: It has fewer learning rates than the budget tries, and the user fixed none.
     """
     choices = {
         "config()": dict(method.config()),
@@ -116,7 +116,7 @@ def check_method(method: Method, trials: int) -> None:
             raise PluginError(
                 f"method {method.name!r}: {what} is {value!r}, which JSON cannot hold: {error}"
             ) from error
-    if 0 < len(method.learning_rates) < trials:
+    if 0 < len(method.learning_rates) < trials and not method.rate_given:
         raise UsageError(
             f"the budget tries {trials} learning rates of every method, and method {method.name!r} has "
             f"{len(method.learning_rates)}; give it more, or take a budget with fewer trials"

@@ -1,16 +1,18 @@
 """Finds tasks and methods: built-in packages, entry points, `package.module:Class`, and files.
 
 A task may also be a JSONL file of a user's own records (see `userdata`), a method a peft configuration
-(see `peftfile`).
+(see `peftfile`). A method reference may end in a learning rate, `lora-r16@3e-4`, which is then its only one.
 """
 
 from __future__ import annotations
 
+import copy
 import fnmatch
 import importlib
 import importlib.metadata
 import importlib.util
 import inspect
+import math
 import pkgutil
 import re
 import sys
@@ -23,6 +25,7 @@ from typing import TypeVar
 from harness.errors import PluginError, UsageError, unknown
 from harness.method import Method
 from harness.task import METRICS, Task
+from harness.text import rate as rate_text
 
 Plugin = TypeVar("Plugin", Task, Method)
 
@@ -31,6 +34,8 @@ METHOD_ATTRIBUTES = ("name", "description")
 
 OPTION = re.compile(r"\w+=[^/]*")
 WILDCARD = re.compile(r"[*?[]")
+AT_RATE = re.compile(r"(.+)@([^@/\\:]*)(?<!\.py)(?<!\.json)")
+"""A method reference and the learning rate it is given; an @ in a file's path is none."""
 
 
 @cache
@@ -68,10 +73,14 @@ def task(reference: str, *, hub: bool = False) -> Task:
 def method(reference: str) -> Method:
     """The method that a name, a Python file, a peft configuration or `package.module:Class` refers to.
 
+    `reference@rate` is the same method with that learning rate alone, and the rate in its name.
+
     Raises:
-        UsageError: There is no such method.
+        UsageError: There is no such method, or it cannot have that learning rate.
         PluginError: The file or module cannot be imported, or breaks the contract.
     """
+    if given := AT_RATE.fullmatch(reference):
+        return _at_rate(method(given[1]), given[2])
     if reference.endswith(".json"):
         from harness.peftfile import method_from_file
 
@@ -94,13 +103,14 @@ def task_references(selection: str, *, hub: bool = False) -> list[str]:
 def method_references(selection: str) -> list[str]:
     """`--methods`: "core", "all", or names, files and classes separated by commas, each checked.
 
-    A name may hold wildcards, as a shell has them: "lora-*".
+    A name may hold wildcards, as a shell has them: "lora-*", and end in a learning rate: "lora-r16@3e-4".
     """
     if selection == "core":
         return [name for name, found in methods().items() if found.core]
     chosen: dict[str, None] = {}
     for part in methods() if selection == "all" else _split(selection):
-        file = part.endswith((".py", ".json"))
+        given = AT_RATE.fullmatch(part)
+        file = (given[1] if given else part).endswith((".py", ".json"))
         chosen |= dict.fromkeys([part] if file or not WILDCARD.search(part) else _matching(part))
     for reference in chosen:
         method(reference)
@@ -139,6 +149,24 @@ def _matching(pattern: str) -> list[str]:
     if not found:
         raise UsageError(f"no method is called {pattern!r}. Allowed: {', '.join(sorted(methods()))}.")
     return found
+
+
+def _at_rate(found: Method, text: str) -> Method:
+    """A copy of the method whose one learning rate is the one in `text`."""
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not 0 < rate < math.inf:
+        raise UsageError(
+            f"{found.name}@{text}: {text!r} is no learning rate; give a number above 0: {found.name}@3e-4"
+        )
+    if not found.learning_rates:
+        raise UsageError(f"{found.name}@{text}: {found.name!r} trains nothing, so it has no learning rate")
+    fixed = copy.copy(found)
+    # The contract has one class a method, and its attributes there; a fixed rate is this copy's alone.
+    vars(fixed).update(name=f"{found.name}@{rate_text(rate)}", learning_rates=(rate,), rate_given=True)
+    return fixed
 
 
 def _user_task(reference: str) -> Task | None:

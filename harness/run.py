@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,33 @@ RENDER_SHARE = 0.02
 measurement."""
 
 
-def execute(grid: Grid, executor: Executor, listener: Listener, *, force: bool) -> list[Result]:
+def render(results: Sequence[Result], grid: Grid) -> Path:
+    """Draw the report of what there is so far, with the studies that were run beside it."""
+    from harness.report import render as render_report
+    from harness.study.page import section
+
+    studies = section(grid.store.root, grid.reports)
+    return render_report(results, grid.reports, name=grid.reports.name, studies=studies)
+
+
+def execute(
+    grid: Grid,
+    executor: Executor,
+    listener: Listener,
+    *,
+    force: bool,
+    draw: Callable[[Sequence[Result], Grid], object] = render,
+) -> list[Result]:
     """Run every cell that has no result yet; the results of all cells, in the grid's order.
 
     Every result is on disk before the next cell starts. Interrupting loses only the cell in progress.
+
+    Args:
+        grid: What to run.
+        executor: Where.
+        listener: What is told meanwhile.
+        force: Run cells again that have results.
+        draw: Called with the results so far, now and then and at the end.
 
     Raises:
         UsageError: The results folder belongs to another run, or another process is writing to it.
@@ -56,18 +79,11 @@ def execute(grid: Grid, executor: Executor, listener: Listener, *, force: bool) 
             results.append(result)
             start = time.monotonic()
             if start > due:
-                render(results, grid)
+                draw(results, grid)
                 end = time.monotonic()
                 due = end + max(RENDER_SECONDS, (end - start) / RENDER_SHARE)
-        render(results, grid)
+        draw(results, grid)
     return results
-
-
-def render(results: Sequence[Result], grid: Grid) -> Path:
-    """Draw the report of what there is so far."""
-    from harness.report import render as render_report
-
-    return render_report(results, grid.reports, name=grid.reports.name)
 
 
 def run_one(grid: Grid, cell: Cell, base: Base | None, executor: Executor, listener: Listener) -> Result:

@@ -128,6 +128,28 @@ def mean_ranks(tasks: Sequence[Mapping[str, Runs]]) -> dict[str, Interval]:
     return found
 
 
+def best_ratio(first: Mapping[float, Runs], second: Mapping[float, Runs]) -> Interval:
+    """The setting under which `first` scores best over the one under which `second` does, by bootstrap.
+
+    Settings that score alike count as the lowest of them.
+
+    Args:
+        first: Runs by a setting above 0, such as the learning rate.
+        second: Likewise.
+
+    Raises:
+        ValueError: A side has no setting, or the runs share no item.
+    """
+    matrices = _aligned([*first.values(), *second.values()])
+    means = np.array([[matrix.mean() for matrix in matrices]])
+    drawn = np.stack([_resample(matrix) for matrix in matrices], axis=1)
+    value, draws = (
+        _best(scores, list(first)) / _best(scores[:, len(first) :], list(second)) for scores in (means, drawn)
+    )
+    low, high = _percentiles(draws)
+    return Interval(value=float(value[0]), low=low, high=high)
+
+
 def mcnemar(first: int, second: int) -> float:
     """McNemar's exact test, one-sided: the chance of at least `first` of all discordant pairs.
 
@@ -175,6 +197,14 @@ def _mean(scores: Floats) -> Interval:
         if high - low < NO_WIDTH:
             low, high = _wilson(round(value * items), items)
     return Interval(value=value, low=low, high=high)
+
+
+def _best(scores: Floats, settings: Sequence[float]) -> Floats:
+    """For each row of scores, the setting of the highest among the first columns."""
+    columns = sorted(range(len(settings)), key=lambda at: settings[at])
+    highest = np.round(scores[:, columns], 9).argmax(axis=1)
+    found: Floats = np.array(settings, dtype=np.float64)[columns][highest]
+    return found
 
 
 def _wilson(successes: int, trials: int) -> tuple[float, float]:

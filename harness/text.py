@@ -1,4 +1,4 @@
-"""Text that somebody else wrote, made fit to be shown: in one line, or in a terminal."""
+"""Text as it is shown: strangers' made harmless, in one line or in a terminal; a learning rate's digits."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ def printable(text: object) -> str:
 def terminal(text: object) -> str:
     """Any text as rich markup that shows it literally; its lines stay lines, and their indentation stays."""
     return escape("\n".join(_visible(line) for line in str(text).split("\n")))
+
+
+def rate(value: float) -> str:
+    """A learning rate: "2e-4"."""
+    mantissa, _, exponent = f"{value:.3e}".partition("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
 
 
 def _visible(line: str) -> str:

@@ -82,6 +82,7 @@ def test_the_engine_names_no_plugin(name: str) -> None:
         ("harness.registry", {"torch", "transformers"}),
         ("harness.stats", {"torch", "transformers"}),
         ("harness.report", {"torch", "transformers"}),
+        ("harness.study.run", {"torch", "transformers"}),
         ("harness.regression", {"torch", "transformers", "matplotlib", "pandas"}),
         ("harness.regression.power", {"torch", "transformers", "matplotlib", "pandas"}),
         ("harness.baseline", {"torch", "transformers", "matplotlib", "pandas"}),

@@ -13,7 +13,17 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:Fu
 
 
 @pytest.mark.parametrize(
-    "name", ["full", "lora-r16", "lora-r16-emb", "qlora-r16", "adalora", "prefix-tuning", "prompt-tuning"]
+    "name",
+    [
+        "full",
+        "lora-r16",
+        "lora-r16-emb",
+        "lora-r16-int8",
+        "qlora-r16",
+        "adalora",
+        "prefix-tuning",
+        "prompt-tuning",
+    ],
 )
 def test_one_step_counts_what_the_formula_says(toy: ModelSource, name: str) -> None:
     method = registry.method(name)

@@ -93,6 +93,22 @@ def test_prompt_tuning_trains_tokens_times_width(toy: ModelSource) -> None:
     assert 200 * llama_3b().config.hidden_size == 614_400  # the published count, by the same formula
 
 
+def test_dropout_is_off_outside_training(toy: ModelSource) -> None:
+    method = registry.method("lora-r16-dropout")
+    model = method.adapt(method.load(toy), preset("smoke"))
+    rates = {m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)}
+    assert rates == {0.1}
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.fill_(0.1)
+    ids = torch.arange(30)[None]
+    training = [model.train()(input_ids=ids).logits for _ in range(2)]
+    resting = [model.eval()(input_ids=ids).logits for _ in range(2)]
+    assert not torch.equal(*training)
+    assert torch.equal(*resting)
+
+
 def test_lora_adapts_every_linear_layer_but_the_head(toy: ModelSource) -> None:
     method = registry.method("lora-r16")
     model = method.adapt(method.load(toy), preset("smoke"))
@@ -117,12 +133,16 @@ def test_trainable_counts_equal_their_formulas(toy: ModelSource) -> None:
         "lora-r8": 8 * sides,
         "lora-r16": 16 * sides,
         "lora-r32": 32 * sides,
+        "lora-r64": 64 * sides,
         "lora-r256": 256 * sides,
+        "lora-r16-dropout": 16 * sides,
+        "lora-r16-int8": 16 * sides,
         "lora-r16-emb": 16 * (sides + config.vocab_size + config.hidden_size),
         "dora-r16": 16 * sides + outputs,
         "rslora-r64": 64 * sides,
         "qlora-r8": 8 * sides,
         "qlora-r16": 16 * sides,
+        "qlora-r16-fp4": 16 * sides,
         "adalora": 24 * (sides + len(linear)),
         "prefix-tuning": 20 * features,
         "prompt-tuning": 20 * config.hidden_size,
@@ -246,10 +266,30 @@ def test_qlora_quantises_all_linear_layers_but_the_head(toy: ModelSource) -> Non
     assert state.nested
 
 
+@pytest.mark.parametrize(("name", "stored"), [("qlora-r16-fp4", "fp4"), ("lora-r16-int8", "int8")])
+def test_other_storages_differ_from_qlora_in_their_weights_alone(
+    toy_folder: Any, name: str, stored: str
+) -> None:
+    import bitsandbytes
+
+    source = resolve(str(toy_folder), device="cpu", precision="bfloat16")
+    method = registry.method(name)
+    assert method.config()["quantisation"] == stored
+    model = method.adapt(method.load(source), preset("smoke"))
+    layers = [m.base_layer for m in model.modules() if hasattr(m, "lora_A")]
+    kind = bitsandbytes.nn.Linear8bitLt if stored == "int8" else bitsandbytes.nn.Linear4bit
+    assert len(layers) == 2 * 7
+    assert all(isinstance(layer, kind) for layer in layers)
+    if stored == "fp4":
+        assert {layer.weight.quant_state.quant_type for layer in layers} == {"fp4"}
+    assert {p.dtype for p in model.parameters() if p.requires_grad} == {torch.bfloat16}
+
+
 def test_qlora_says_where_it_cannot_run() -> None:
     environment = Environment(
         device="mps", device_name="x", cores=1, memory_bytes=1, gpu_memory_bytes=None, precision="float32",
         matmul_flops=1e9, versions={}, machine="m", commit=None, platform="p",
     )  # fmt: skip
-    assert "mps" in (registry.method("qlora-r16").skip(environment) or "")
+    for name in ("qlora-r16", "lora-r16-int8"):
+        assert "mps" in (registry.method(name).skip(environment) or "")
     assert registry.method("lora-r16").skip(environment) is None

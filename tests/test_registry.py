@@ -127,3 +127,34 @@ def test_entry_points_add_plugins(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         assert registry.methods()["mine"].description == "does nothing"
     finally:
         registry.methods.cache_clear()
+
+
+def test_a_reference_may_fix_the_learning_rate(tmp_path: Path) -> None:
+    default, fixed = registry.method("lora-r16"), registry.method("lora-r16@0.00025")
+    assert (fixed.name, fixed.learning_rates, fixed.rate_given) == ("lora-r16@2.5e-4", (2.5e-4,), True)
+    assert fixed.config() == default.config()
+    assert default.name == "lora-r16"
+    assert len(default.learning_rates) > 1
+    assert registry.method_references("full@1e-4, full") == ["full@1e-4", "full"]
+    folder = tmp_path / "at@home"
+    folder.mkdir()
+    adapter = folder / "adapter_config.json"
+    adapter.write_text(json.dumps({"peft_type": "LORA", "r": 4, "target_modules": "all-linear"}))
+    assert registry.method(str(adapter)).name == "at-home"
+    assert registry.method(f"{adapter}@1e-3").name == "at-home@1e-3"
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("lora-r16@fast", "'fast' is no learning rate; give a number above 0: lora-r16@3e-4"),
+        ("lora-r16@", "'' is no learning rate"),
+        ("lora-r16@-1e-3", "'-1e-3' is no learning rate"),
+        ("lora-r16@nan", "'nan' is no learning rate"),
+        ("few-shot@1e-3", "'few-shot' trains nothing, so it has no learning rate"),
+        ("lora16@1e-3", r"unknown method 'lora16'; did you mean 'lora-r16'\?"),
+    ],
+)
+def test_what_cannot_be_a_learning_rate_is_refused(reference: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        registry.method_references(reference)

@@ -151,6 +151,24 @@ def test_a_mean_over_tasks_is_sharper_than_one_task():
         stats.tasks_interval([])
 
 
+def test_the_best_settings_ratio_is_certain_where_the_best_ones_are():
+    rng = np.random.default_rng(0)
+
+    def runs(share):
+        return [{str(at): float(score) for at, score in enumerate(rng.random(200) < share)}]
+
+    first = {1e-4: runs(0.2), 1e-3: runs(0.8), 1e-2: runs(0.2)}
+    second = {1e-2: runs(0.2), 1e-4: runs(0.8)}  # in whatever order
+    found = stats.best_ratio(first, second)
+    assert (found.value, found.low, found.high) == (pytest.approx(10), pytest.approx(10), pytest.approx(10))
+    close = {1e-4: runs(0.5), 1e-3: runs(0.52)}
+    open_one = stats.best_ratio(close, second)
+    assert open_one.low == pytest.approx(1)
+    assert open_one.high == pytest.approx(10)
+    same = runs(0.5)
+    assert stats.best_ratio({3.0: same, 1.0: same}, {2.0: same}).value == 0.5  # the lowest of those alike
+
+
 def test_intervals_cover_the_truth():
     """Of 300 simulated studies each; a correct 95% method stays above 91% almost surely."""
     rng = np.random.default_rng(11)

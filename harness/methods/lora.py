@@ -75,6 +75,14 @@ class LoraR32(Lora):
     rank = 32
 
 
+class LoraR64(Lora):
+    """Rank 64 on all linear layers but the head."""
+
+    name = "lora-r64"
+    description = "LoRA, rank 64, all linear layers but the head"
+    rank = 64
+
+
 class LoraR256(Lora):
     """Rank 256. At a fixed alpha / rank an update grows with the rank: its default rate is a step lower."""
 
@@ -82,6 +90,18 @@ class LoraR256(Lora):
     description = "LoRA, rank 256, all linear layers but the head"
     rank = 256
     learning_rates = (3e-4, 1e-3, 1e-4, 3e-3)
+
+
+class LoraR16Dropout(Lora):
+    """Rank 16 whose input loses a tenth of its values at random in every step, as QLoRA's paper has it."""
+
+    name = "lora-r16-dropout"
+    description = "LoRA, rank 16, dropout 0.1, all linear layers but the head"
+    rank = 16
+
+    def adapter(self) -> dict[str, Any]:
+        """LoRA's arguments, with dropout."""
+        return {**super().adapter(), "lora_dropout": 0.1}
 
 
 class LoraR16Embeddings(Lora):

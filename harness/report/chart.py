@@ -6,7 +6,7 @@ No text from a result is ever read as mathematical notation, and a user's matplo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from harness.report import words
 from harness.report.labels import place
 from harness.report.palette import GREY, look, order
 from harness.report.rows import Board, Row, mean, methods_of, without_model
+from harness.result import Result
 from harness.stats import Interval
 from harness.text import printable
 
@@ -170,10 +171,10 @@ def curves(rows: Board) -> Figure | None:
         for panel in panels[len(lines) :]:
             panel.remove()
         for panel, (task, own) in zip(panels, lines.items(), strict=False):
-            for method, losses in own.items():
+            for method, steps in own.items():
                 own_look = look(method)
-                dot = own_look.marker if len(losses) == 1 else None
-                panel.plot(losses, color=own_look.colour, linestyle=own_look.line, marker=dot, linewidth=1.6)
+                dot = own_look.marker if len(steps) == 1 else None
+                panel.plot(steps, color=own_look.colour, linestyle=own_look.line, marker=dot, linewidth=1.6)
             panel.set_title(label(task), loc="left")
             panel.set_ylim(bottom=0)
             panel.grid(color="#DDDDDD")
@@ -267,13 +268,24 @@ def _cost_axis(axes: Axes, costs: Sequence[float], unit: str) -> None:
     axes.set_xlabel(unit)
 
 
+def losses(cells: Iterable[Result]) -> pd.DataFrame | None:
+    """Mean training `loss` and train-clock `seconds` over cells, by step; None without any.
+
+    The loss is smoothed over a tenth of the run.
+    """
+    known = [
+        (point.step, point.loss, point.seconds)
+        for cell in cells
+        for point in cell.curve
+        if point.loss is not None
+    ]
+    if not known:
+        return None
+    steps = pd.DataFrame(known, columns=["step", "loss", "seconds"]).groupby("step").mean()
+    steps["loss"] = steps["loss"].rolling(max(1, len(steps) // 10), min_periods=1, center=True).mean()
+    return steps
+
+
 def _losses(rows: Mapping[str, Row]) -> dict[str, pd.Series[float]]:
-    found = {}
-    for method, row in rows.items():
-        known = [
-            (point.step, point.loss) for cell in row.ok for point in cell.curve if point.loss is not None
-        ]
-        if known:
-            steps = pd.DataFrame(known, columns=["step", "loss"]).groupby("step")["loss"].mean()
-            found[method] = steps.rolling(max(1, len(steps) // 10), min_periods=1, center=True).mean()
-    return found
+    found = {method: losses(row.ok) for method, row in rows.items()}
+    return {method: steps["loss"] for method, steps in found.items() if steps is not None}

@@ -38,7 +38,7 @@ TEMPLATES = jinja2.Environment(
 )
 
 
-def render(results: Sequence[Result], folder: Path, *, name: str) -> Path:
+def render(results: Sequence[Result], folder: Path, *, name: str, studies: str | None = None) -> Path:
     """Write `report.md` and its figures into `folder`, over an earlier report there.
 
     Any part of a grid will do: it is called again whenever a cell ends.
@@ -47,6 +47,7 @@ def render(results: Sequence[Result], folder: Path, *, name: str) -> Path:
         results: What to report, in any order.
         folder: Made where it is missing.
         name: Title of the report, usually the run's.
+        studies: Markdown that tells of the studies run beside it.
 
     Returns:
         The path of `report.md`.
@@ -82,6 +83,7 @@ def render(results: Sequence[Result], folder: Path, *, name: str) -> Path:
         summary=_summary(rows, whole),
         overall=_overall(rows, comparisons),
         charts=charts,
+        studies=studies,
         unfinished=_markdown(table.unfinished_table(results)),
         truncation=_markdown(table.truncation_table(rows)),
         answers=_markdown(table.answers_table(rows)),
@@ -91,7 +93,7 @@ def render(results: Sequence[Result], folder: Path, *, name: str) -> Path:
         settings=reproduce.settings(results, methods_of(rows)),
     )
     path = folder / "report.md"
-    write_atomic(path, re.sub(r"\n{3,}", "\n\n", page).strip() + "\n")
+    write_atomic(path, tidy(page))
     return path
 
 
@@ -122,6 +124,11 @@ def update_readme(readme: Path, block: str) -> None:
     if not end or text.count(BEGIN) != 1 or text.count(END) != 1:
         raise ResultError(f"{readme} must hold the lines {BEGIN} and {END} once each, in this order")
     write_atomic(readme, f"{before}{begin}\n{block}\n{end}{after}")
+
+
+def tidy(page: str) -> str:
+    """A filled template with no more than one empty line in a row."""
+    return re.sub(r"\n{3,}", "\n\n", page).strip() + "\n"
 
 
 def slug(name: str) -> str:

@@ -41,10 +41,14 @@ LOOKS = {
     "lora-r8": Look(SKY, "v", "-"),
     "lora-r16": Look(BLUE, "o", "-"),
     "lora-r32": Look(BLUE, "^", DASHED),
+    "lora-r64": Look(SKY, "o", MIXED),
     "lora-r256": Look(SKY, "P", DASHED),
     "lora-r16-emb": Look(BLUE, "X", DOTTED),
+    "lora-r16-dropout": Look(BLUE, "D", MIXED),
+    "lora-r16-int8": Look(ORANGE, "^", DOTTED),
     "qlora-r8": Look(ORANGE, "v", DASHED),
     "qlora-r16": Look(ORANGE, "o", "-"),
+    "qlora-r16-fp4": Look(ORANGE, "s", MIXED),
     "dora-r16": Look(GREEN, "D", DASHED),
     "rslora-r64": Look(VERMILLION, "P", DASHED),
     "adalora": Look(GREEN, "^", "-"),
@@ -59,15 +63,24 @@ SPARE_MARKERS = ("*", "<", ">", "p", "h", "d")
 
 
 def look(method: str) -> Look:
-    """The method's look; for an unknown one it follows from its name, so it never changes between reports."""
+    """The method's look; for an unknown one it follows from its name, so it never changes between reports.
+
+    A method at a learning rate of its own keeps the method's colour.
+    """
     if method in LOOKS:
         return LOOKS[method]
     digest = hashlib.sha256(method.encode(errors="replace")).digest()
-    colour = SPARE_COLOURS[digest[0] % len(SPARE_COLOURS)]
+    known = LOOKS.get(_method(method))
+    colour = known.colour if known else SPARE_COLOURS[digest[0] % len(SPARE_COLOURS)]
     return Look(colour, SPARE_MARKERS[digest[1] % len(SPARE_MARKERS)], MIXED)
 
 
 def order(methods: Iterable[str]) -> list[str]:
-    """Known methods in the order of `LOOKS`, then the others by name."""
-    known = list(LOOKS)
-    return sorted(methods, key=lambda name: (known.index(name) if name in LOOKS else len(known), name))
+    """Known methods in the order of `LOOKS`, at whatever learning rate, then the others by name."""
+    known = {name: at for at, name in enumerate(LOOKS)}
+    return sorted(methods, key=lambda name: (known.get(_method(name), len(known)), name))
+
+
+def _method(name: str) -> str:
+    """The name without the learning rate that it may end in."""
+    return name.partition("@")[0]

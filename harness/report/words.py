@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from harness.stats import Interval
 from harness.text import printable
+from harness.text import rate as rate
 
 ABSENT = "-"
 PLAIN = re.compile(r"[A-Za-z0-9][\w.@+-]*", re.ASCII)
@@ -101,12 +102,6 @@ def nats(value: float | None, *, signed: bool = False) -> str:
         return ABSENT
     text = f"{value:+.3f}" if signed else f"{value:.3f}"
     return text if float(text) else "0.000"
-
-
-def rate(value: float) -> str:
-    """A learning rate: "2e-4"."""
-    mantissa, _, exponent = f"{value:.3e}".partition("e")
-    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
 
 
 def escaped(text: object) -> str:

@@ -1,0 +1,79 @@
+"""The command `study`: runs the grid that tests one piece of the article's advice.
+
+Exit codes are those of `run`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli_exit import err, finish, interruptible, out
+from harness.errors import unknown
+
+NAMES = "rank, learning-rate, embeddings, small-data, quantisation or convergence"
+"""What `harness.study` has, named where matplotlib is not imported."""
+
+
+def study(
+    name: Annotated[str, typer.Argument(help=f"{NAMES}.")],
+    tasks: Annotated[str, typer.Option(help="As for run.")] = "legal_license",
+    model: Annotated[str, typer.Option(help="As for run.")] = "embedded",
+    budget: Annotated[str, typer.Option(help="Preset; 'smoke' takes under 3 minutes.")] = "quick",
+    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds to run, instead of the budget's.")] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            help="The results folder of the run that it belongs to; results/<model>-<budget> by default."
+        ),
+    ] = None,
+    reports: Annotated[Path | None, typer.Option(help="That run's report folder.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the grid and its time, run nothing.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Run cells again that have results.")] = False,
+) -> None:
+    """Put one piece of the article's advice to the test: run its grid, draw its chart, say what it shows."""
+    from harness import display
+    from harness.environment import DEVICES
+    from harness.errors import one_of
+    from harness.executor import Executor
+    from harness.grid import Settings
+    from harness.study import STUDIES
+    from harness.study.run import build_study, execute_study
+
+    one_of("--device", device, DEVICES)
+    if name not in STUDIES:
+        raise unknown("study", name, STUDIES)
+    settings = Settings(
+        tasks=tasks,
+        methods="",
+        model=model,
+        budget=None,
+        seeds=seeds,
+        results=results,
+        reports=reports,
+        device=device,
+        hub=False,
+        chat=False,
+    )
+    executor = Executor()
+    with display.Live(err, out) as listener:
+        grids = build_study(STUDIES[name], settings, budget, executor, listener)
+        if dry_run:
+            listener.stop()
+            for grid in grids:
+                display.show_grid(out, grid)
+            return
+        with interruptible(listener):
+            finished = execute_study(grids, executor, listener, force=force)
+    folder, pages = grids[0].store.root.parent, grids[0].reports
+    finish(finished, folder, pages / f"{name}.md")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command()(study)

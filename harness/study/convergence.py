@@ -1,0 +1,49 @@
+"""Which converges faster, by the step and by the clock?"""
+
+from __future__ import annotations
+
+from harness.report import words
+from harness.stats import Interval
+from harness.study.design import Check, Conclusion, Found, Place, Study, by_method, same_budget
+from harness.study.evidence import count, loss_gaps, side, verdict
+
+FULL, LORA, QLORA = "full", "lora-r16", "qlora-r16"
+
+
+def conclude(found: Found) -> Conclusion | None:
+    """Full fine-tuning's training loss less LoRA's, over the same steps and over the same seconds."""
+    gaps = loss_gaps(found, Place(FULL), Place(LORA))
+    if gaps is None:
+        return None
+    by_step, by_clock = gaps
+    seeds = len(found.cells[Place(FULL)].keys() & found.cells[Place(LORA)].keys())
+    return Conclusion(
+        sentence=f"Over the same steps, full fine-tuning's training loss is {_nats(by_step)} "
+        f"against LoRA's; over the same seconds, {_nats(by_clock)} (mean of "
+        f"{count(seeds, 'seed')}; below zero, full is ahead).",
+        checks=(Check(claim="full converges faster per step", verdict=verdict(-side(by_step, 0, 0))),),
+    )
+
+
+def _nats(gap: Interval) -> str:
+    text = f"{words.nats(gap.value, signed=True)} nats [{words.nats(gap.low)}, {words.nats(gap.high)}]"
+    return text if side(gap, 0, 0) else f"{text} (no difference shown)"
+
+
+STUDY = Study(
+    name="convergence",
+    title="Convergence by steps and by seconds",
+    advice="Full fine-tuning converges faster per gradient step but requires more total steps for optimal "
+    "performance.",
+    where="Full Fine-Tuning: When You Have Unlimited Resources",
+    method="Training loss of full fine-tuning, LoRA and QLoRA of rank 16, each at its default learning "
+    "rate, on the same batches in the same order. Seeds are what the interval is over, so that there "
+    "are at least three. How many steps the best quality takes is not tested.",
+    points=same_budget(FULL, LORA, QLORA),
+    place=by_method,
+    series=(FULL, LORA, QLORA),
+    chart="losses",
+    against=lambda found: Place(LORA),
+    conclude=conclude,
+    least_seeds=3,
+)

@@ -1,0 +1,139 @@
+"""What a study is: a grid that tests one piece of the article's advice, and what its figures say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from harness import stats
+from harness.aligned import Seeded
+from harness.budget import Budget
+from harness.result import Result
+from harness.stats import Interval
+
+MARGIN = 0.02
+"""A gain of fewer points than this is marginal; the regression gate's default margin too."""
+
+Verdict = Literal["agrees", "disagrees", "not shown"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Point:
+    """One thing that a study runs: a method reference, as `--methods` takes it, under a budget."""
+
+    method: str
+    budget: Budget
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Place:
+    """Where a result stands in a study's chart: on which line, and how far along the axis (None: a point)."""
+
+    series: str
+    x: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """One claim in the article's sense, in a few words, and whether the measurement agrees."""
+
+    claim: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conclusion:
+    """The sentence that a study's figures support on one task, and the claims it settles or leaves open."""
+
+    sentence: str
+    checks: tuple[Check, ...]
+
+
+class Found:
+    """What ended ok of one study on one task.
+
+    Attributes:
+        cells: Results by place, then by seed.
+    """
+
+    def __init__(self, results: Sequence[Result], place: Callable[[Result], Place]) -> None:
+        cells: dict[Place, dict[int, Result]] = {}
+        for result in sorted(results, key=lambda one: one.seed):
+            if result.status == "ok":
+                cells.setdefault(place(result), {})[result.seed] = result
+        self.cells: Mapping[Place, Mapping[int, Result]] = cells
+
+    def __contains__(self, place: Place) -> bool:
+        return place in self.cells
+
+    def runs(self, place: Place) -> Seeded:
+        """Item scores of a place, by seed."""
+        return {
+            seed: {item.id: item.score for item in cell.items} for seed, cell in self.cells[place].items()
+        }
+
+    def quality(self, place: Place) -> Interval:
+        """Mean score of a place with its interval."""
+        return stats.runs_interval(list(self.runs(place).values()))
+
+    def along(self, series: str) -> dict[float, Place]:
+        """The places of one line, by their place on the axis, in its order."""
+        places = sorted(place for place in self.cells if place.series == series and place.x is not None)
+        return {place.x: place for place in places if place.x is not None}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Study:
+    """One piece of advice and how it is tested.
+
+    Attributes:
+        name: What the command calls it.
+        title: Its heading.
+        advice: The article's words.
+        where: The part of the article they stand in.
+        mistake: Which of the article's four common mistakes it is, or None.
+        method: How it is tested, in a sentence or two, and what to keep in mind.
+        points: What to run, from the budget and the number of train examples that the tasks have (None where
+            that is not known yet: the methods must be the same).
+        place: Where a result belongs.
+        series: The lines or points of the chart in their order, by what they are called in it.
+        chart: "curve" along an axis, "dots" without one, or training "losses".
+        axis: What the axis is called, and in the table its column.
+        tick: How a value on the axis is written.
+        costs: Whether the chart shows training seconds beside quality.
+        against: What a place is compared with in the table, itself if with nothing.
+        conclude: The conclusion, None where what it needs has not run.
+        least_seeds: Seeds below which it can give no interval.
+    """
+
+    name: str
+    title: str
+    advice: str
+    where: str
+    method: str
+    points: Callable[[Budget, int | None], Sequence[Point]]
+    place: Callable[[Result], Place]
+    series: tuple[str, ...]
+    conclude: Callable[[Found], Conclusion | None]
+    chart: Literal["curve", "dots", "losses"]
+    against: Callable[[Place], Place] = lambda place: place
+    mistake: int | None = None
+    axis: str = ""
+    tick: Callable[[float], str] = "{:,.0f}".format
+    costs: bool = False
+    least_seeds: int = 1
+
+
+def by_method(result: Result) -> Place:
+    """A place for each method, whatever learning rate it was given."""
+    return Place(result.method.partition("@")[0])
+
+
+def same_budget(*methods: str) -> Callable[[Budget, int | None], list[Point]]:
+    """Points for these methods, all under the budget as it is."""
+
+    def points(budget: Budget, pool: int | None) -> list[Point]:
+        return [Point(method=method, budget=budget) for method in methods]
+
+    return points

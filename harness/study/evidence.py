@@ -1,0 +1,189 @@
+"""Comparisons that studies draw conclusions from, with their intervals and in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, stdev
+
+import numpy as np
+from scipy.special import stdtrit
+
+from harness import paired
+from harness.aligned import Seeded, average
+from harness.report import words
+from harness.result import Point, Result
+from harness.stats import Interval
+from harness.study.design import Found, Place, Verdict
+
+LEVEL, POWER = 0.05, 0.9
+CLOCK = 200
+"""Moments at which two losses are compared over the same seconds."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contrast:
+    """A difference of two mean scores (0 to 1) with its 95% interval, over items and seeds.
+
+    `seen` is the smallest difference that would have been shown in 90% of such runs.
+    """
+
+    between: Interval
+    seen: float
+    items: int
+    seeds: int
+
+    @property
+    def sign(self) -> int:
+        """1 if the first is shown to be ahead, -1 if behind, 0 if neither is shown."""
+        return (self.between.low > 0) - (self.between.high < 0)
+
+    def against(self, other: str) -> str:
+        """The difference in words, and where none is shown, which one would have been."""
+        text = f"{words.points(self.between)} against {other}"
+        if self.sign:
+            return text
+        return (
+            f"{text} (no difference shown at n={self.items} and {count(self.seeds, 'seed')}; "
+            f"one of {100 * self.seen:.1f} points would have been seen)"
+        )
+
+
+def contrast(found: Found, first: Place, second: Place) -> Contrast | None:
+    """Quality of the first place minus that of the second; None unless both have results."""
+    return mean_contrast(found, [(first, second)])
+
+
+def mean_contrast(found: Found, pairs: Sequence[tuple[Place, Place]]) -> Contrast | None:
+    """Mean difference over pairs of places; None if no pair has results on both sides.
+
+    Scores are averaged item by item and seed by seed first: the pairs share both.
+    """
+    known = [(found.runs(one), found.runs(other)) for one, other in pairs if {one, other} <= set(found.cells)]
+    if not known:
+        return None
+    first, second = average([one for one, _ in known]), average([other for _, other in known])
+    if not first or not second:
+        return None
+    return _contrast(first, second)
+
+
+def _contrast(first: Seeded, second: Seeded) -> Contrast:
+    # Methods that happened to answer alike are not thereby the same.
+    effect = replace(paired.effect(second, first, seeded=True), identical=False)
+    tested = paired.combine([effect], paired.pool([effect]))
+    low, high = tested.interval(LEVEL)
+    return Contrast(
+        between=Interval(value=tested.value, low=low, high=high),
+        seen=tested.detectable(LEVEL / 2, POWER),
+        items=effect.items,
+        seeds=effect.seeds,
+    )
+
+
+def slowdown(found: Found, first: Place, second: Place) -> Interval | None:
+    """How many times as long a training step of the first place takes: the geometric mean over steps.
+
+    Steps are paired: with the same seed, both saw the same batches in the same order.
+
+    Returns:
+        None unless both have two steps in common.
+    """
+    if first not in found or second not in found:
+        return None
+    own, other = found.cells[first], found.cells[second]
+    logarithms = [
+        math.log(one / two)
+        for seed in sorted(own.keys() & other.keys())
+        for one, two in zip(_durations(own[seed]), _durations(other[seed]), strict=False)
+    ]
+    if len(logarithms) < 2:
+        return None
+    mean = t_interval(logarithms)
+    return Interval(value=math.exp(mean.value), low=math.exp(mean.low), high=math.exp(mean.high))
+
+
+def loss_gaps(found: Found, first: Place, second: Place) -> tuple[Interval, Interval] | None:
+    """Mean training loss of the first place minus that of the second: over the same steps, the same seconds.
+
+    The intervals are over seeds (Student's t).
+
+    Returns:
+        None unless both have two seeds in common.
+    """
+    if first not in found or second not in found:
+        return None
+    own, other = found.cells[first], found.cells[second]
+    seeds = sorted(own.keys() & other.keys())
+    if len(seeds) < 2:
+        return None
+    curves = [(own[seed].curve, other[seed].curve) for seed in seeds]
+    by_step = [_over_steps(one, two) for one, two in curves]
+    by_clock = [_over_seconds(one, two) for one, two in curves]
+    return t_interval(by_step), t_interval(by_clock)
+
+
+def t_interval(values: Sequence[float]) -> Interval:
+    """The mean of two values or more, with Student's t interval."""
+    value, error = fmean(values), stdev(values) / math.sqrt(len(values))
+    half = float(stdtrit(len(values) - 1, 1 - LEVEL / 2)) * error
+    return Interval(value=value, low=value - half, high=value + half)
+
+
+def side(found: Interval, low: float, high: float) -> int:
+    """1 if an interval lies above a range, -1 if below it, 0 if it reaches into it."""
+    return (found.low > high) - (found.high < low)
+
+
+def verdict(sign: int) -> Verdict:
+    """What a sign says of a claim: 1 for it, -1 against it, 0 neither."""
+    return ("not shown", "agrees", "disagrees")[sign]
+
+
+def within(found: Interval | None, low: float, high: float) -> Verdict:
+    """Whether a figure is in the range that the article gives for it."""
+    if found is None:
+        return "not shown"
+    if side(found, low, high):
+        return "disagrees"
+    return "agrees" if low <= found.low and found.high <= high else "not shown"
+
+
+def times(found: Interval) -> str:
+    """A ratio: "1.31 times [1.24, 1.38]"."""
+    return f"{found.value:.2f} times [{found.low:.2f}, {found.high:.2f}]"
+
+
+def step_time(slower: Interval | None) -> str:
+    """The end of a sentence on what `slowdown` found."""
+    if slower is None:
+        return "too few training steps were timed to compare them"
+    return f"a training step takes {times(slower)} as long"
+
+
+def count(number: int, noun: str) -> str:
+    """A number of things: "1 seed", "3 seeds"."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def _durations(cell: Result) -> list[float]:
+    ends = [0.0, *(point.seconds for point in cell.curve)]
+    return np.diff(ends).tolist()
+
+
+def _over_steps(first: Sequence[Point], second: Sequence[Point]) -> float:
+    pairs = [(one.loss, two.loss) for one, two in zip(first, second, strict=False)]
+    return fmean(one - two for one, two in pairs if one is not None and two is not None)
+
+
+def _over_seconds(first: Sequence[Point], second: Sequence[Point]) -> float:
+    """Mean difference of two losses from when both have a step behind them until the faster one ends."""
+    start = max(first[0].seconds, second[0].seconds)
+    end = min(first[-1].seconds, second[-1].seconds)
+    clock = np.linspace(start, max(start, end), CLOCK)
+    losses = []
+    for curve in (first, second):
+        known = [(point.seconds, point.loss) for point in curve if point.loss is not None]
+        losses.append(np.interp(clock, [at for at, _ in known], [loss for _, loss in known]))
+    return float((losses[0] - losses[1]).mean())

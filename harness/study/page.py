@@ -1,0 +1,228 @@
+"""What a reader sees of studies: a page each, and a section of the run's report. Results in, Markdown out."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from harness.atomic import write_atomic
+from harness.errors import ResultError
+from harness.report import article, chart, reproduce, table, words
+from harness.report.page import TEMPLATES, slug, tidy
+from harness.report.palette import order
+from harness.report.rows import mean
+from harness.result import Result, Store
+from harness.study import STUDIES
+from harness.study.chart import figure
+from harness.study.design import Conclusion, Found, Study
+from harness.study.evidence import contrast
+from harness.text import printable
+
+FOLDER = "studies"
+"""Of a run's results and of its report: where its studies are."""
+
+OPEN = "the figures do not settle it"
+VERDICTS = {
+    "agrees": "the measurement **agrees**",
+    "disagrees": "the measurement **disagrees**",
+    "not shown": OPEN,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OnTask:
+    """What a study found on one task: its results, its conclusion if there is one, and its chart's file."""
+
+    task: str
+    results: Sequence[Result]
+    found: Found
+    conclusion: Conclusion | None
+    chart: str | None
+
+
+def section(results: Path, reports: Path) -> str | None:
+    """Draw every study of a run, and return the section of its report that tells of them; None without any.
+
+    Studies that cannot be read or drawn are no reason to leave a run without its report: it says why.
+    """
+    try:
+        drawn = _draw(results, reports / FOLDER)
+    except ResultError as error:
+        return f"The studies cannot be shown: {words.escaped(error)}"
+    return _overview(drawn, f"{FOLDER}/") if drawn else None
+
+
+def draw(results: Path, pages: Path) -> Path:
+    """Draw every study of a run into `pages`, and a page that sums them up; returns the latter's path.
+
+    Raises:
+        ResultError: A result cannot be read or is none of the study's, or a page cannot be written.
+    """
+    drawn = _draw(results, pages)
+    path = pages / "report.md"
+    write_atomic(path, f"# Studies\n\n{_overview(drawn, '')}")
+    return path
+
+
+def _draw(results: Path, pages: Path) -> dict[str, list[OnTask]]:
+    """Every study that has results, drawn: its page and its charts."""
+    drawn = {}
+    for study in STUDIES.values():
+        cells = [
+            cell
+            for folder in sorted((results / FOLDER / study.name).glob("*/"))
+            if any(Store(folder).paths())
+            for cell in Store(folder).load()
+        ]
+        if cells:
+            drawn[study.name] = _draw_study(study, cells, pages)
+    return drawn
+
+
+def _draw_study(study: Study, results: Sequence[Result], pages: Path) -> list[OnTask]:
+    try:
+        pages.mkdir(parents=True, exist_ok=True)
+        tasks = [
+            _on_task(study, [one for one in results if one.task == task], pages)
+            for task in sorted({one.task for one in results})
+        ]
+    except OSError as error:
+        raise ResultError(f"cannot write a study to {pages}: {error.strerror or error}") from error
+    values = {
+        "study": study,
+        "article": article,
+        "lead": reproduce.lead(results),
+        "tasks": [_shown(study, one, "") for one in tasks],
+        "command": _command(study, results),
+        "settings": reproduce.settings(results, order({cell.method for cell in results})),
+    }
+    write_atomic(pages / f"{study.name}.md", tidy(TEMPLATES.get_template("study.md.jinja").render(values)))
+    return tasks
+
+
+def _on_task(study: Study, results: Sequence[Result], pages: Path) -> OnTask:
+    task = results[0].task
+    try:
+        found = Found(results, study.place)
+        strange = [place.series for place in found.cells if place.series not in study.series]
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        strange = [repr(error)]
+    if strange:
+        raise ResultError(
+            f"a result of {task!r:.80} is none of the study {study.name!r} ({strange[0]:.80}); "
+            "delete what was not put there by it"
+        )
+    made, file = figure(study, task, found), f"{study.name}-{slug(task)}.png"
+    if made is not None:
+        chart.save(made, pages / file)
+    return OnTask(
+        task=task,
+        results=results,
+        found=found,
+        conclusion=study.conclude(found),
+        chart=file if made is not None else None,
+    )
+
+
+def _shown(study: Study, one: OnTask, prefix: str) -> dict[str, Any]:
+    """What the templates show of a study on one task."""
+    conclusion = one.conclusion
+    return {
+        "name": words.code(one.task),
+        "chart": f"{prefix}{one.chart}" if one.chart else None,
+        "sentence": conclusion.sentence if conclusion else "What it takes for a conclusion has not run.",
+        "checks": [f"{check.claim}: {VERDICTS[check.verdict]}" for check in conclusion.checks]
+        if conclusion
+        else [],
+        "table": table.markdown(_table(study, one.found)) if one.found.cells else None,
+        "unfinished": _markdown(table.unfinished_table(one.results)),
+    }
+
+
+def _table(study: Study, found: Found) -> pd.DataFrame:
+    """Every place with its quality, the difference from what it is compared with, and its training time."""
+    lines = []
+    for place in sorted(found.cells, key=lambda place: (study.series.index(place.series), place.x or 0)):
+        cells = found.cells[place].values()
+        other = study.against(place)
+        against = contrast(found, place, other) if other != place else None
+        trained = [cell.train for cell in cells if cell.train]
+        lines.append(
+            {
+                "variant": words.code(place.series) if place.x is None else words.escaped(place.series),
+                **({study.axis: study.tick(place.x)} if place.x is not None else {}),
+                "quality": words.interval(found.quality(place)),
+                "difference": words.points(against.between) if against else words.ABSENT,
+                "steps": f"{mean([one.steps for one in trained]):.0f}" if trained else words.ABSENT,
+                "training time": words.seconds(mean([cell.phases["train"].seconds for cell in cells])),
+                "seeds": str(len(cells)),
+            }
+        )
+    frame = pd.DataFrame(lines)
+    return frame.drop(columns="difference") if (frame["difference"] == words.ABSENT).all() else frame
+
+
+def _overview(drawn: dict[str, list[OnTask]], prefix: str) -> str:
+    """The four common mistakes with the measurement's word on each, then every study in brief."""
+    mistakes = [
+        {
+            "number": study.mistake,
+            "title": study.title,
+            "advice": study.advice,
+            "measured": _measured(study, drawn.get(study.name)),
+        }
+        for study in STUDIES.values()
+        if study.mistake is not None
+    ]
+    studies = [
+        {
+            "title": STUDIES[name].title,
+            "file": f"{prefix}{name}.md",
+            "tasks": [_shown(STUDIES[name], one, prefix) for one in tasks],
+        }
+        for name, tasks in drawn.items()
+    ]
+    values = {"article": article, "mistakes": mistakes, "studies": studies}
+    return tidy(TEMPLATES.get_template("overview.md.jinja").render(values))
+
+
+def _measured(study: Study, tasks: Sequence[OnTask] | None) -> str:
+    """What the measurement says of a claim, in a table cell."""
+    known = [(one.task, one.conclusion) for one in tasks or () if one.conclusion]
+    if not known:
+        return f"not measured (`python -m harness study {study.name}`)"
+    return "; ".join(
+        f"{check.claim}: {VERDICTS[check.verdict]} ({words.code(task)})"
+        for task, conclusion in known
+        for check in conclusion.checks
+    )
+
+
+def _command(study: Study, results: Sequence[Result]) -> str:
+    """The command line that runs the study again."""
+    budget = next(
+        (str(cell.identity["budget"]["name"]) for cell in results if cell.identity.get("budget")), ""
+    )
+    model = next(
+        (str(cell.identity["model"]["source"]) for cell in results if cell.identity.get("model")), ""
+    )
+    options = {
+        "--tasks": ",".join(sorted({cell.task for cell in results})),
+        "--budget": re.sub(r"-\d+-examples$", "", budget),
+        "--seeds": str(len({cell.seed for cell in results})),
+        "--model": model,
+    }
+    given = [
+        f"{name} {shlex.quote(printable(value)[: words.LONGEST])}" for name, value in options.items() if value
+    ]
+    return " ".join([f"python -m harness study {study.name}", *given])
+
+
+def _markdown(frame: pd.DataFrame | None) -> str | None:
+    return None if frame is None else table.markdown(frame, figures=False)

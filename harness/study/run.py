@@ -1,0 +1,128 @@
+"""Runs a study: its points planned as grids, cells that ran before taken over, the rest run as any other.
+
+A study belongs to a run, whose results folder holds it: `<results>/studies/<study>/<budget>/<task>/...`. Its
+pages go to `<reports>/studies`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from harness.budget import preset
+from harness.errors import ResultError
+from harness.executor import Executor
+from harness.grid import Grid, Listener, Settings, build, identify
+from harness.plan import Cell, plan
+from harness.result import Result, Store
+from harness.run import execute
+from harness.study.design import Study
+from harness.study.page import FOLDER, draw
+
+
+def build_study(
+    study: Study, settings: Settings, budget: str, executor: Executor, listener: Listener
+) -> list[Grid]:
+    """One grid for each budget that the study needs, the given preset or made from it.
+
+    Args:
+        study: What to run.
+        settings: As for a run; its methods and its budget are the study's own affair.
+        budget: The preset's name.
+        executor: Where tasks are loaded.
+        listener: What is told meanwhile.
+
+    Raises:
+        TuneoffError: Something named does not exist or cannot be read.
+    """
+    base = preset(budget)
+    methods = dict.fromkeys(point.method for point in study.points(base, None))
+    seeds = settings.seeds or max(base.seeds, study.least_seeds)
+    whole = build(
+        replace(settings, methods=",".join(methods), budget=budget, seeds=seeds), executor, listener
+    )
+    pool = min(task.size.train for task in whole.tasks.values())
+    points = study.points(whole.budget, pool)
+    sizes = {name: task.size for name, task in whole.tasks.items()}
+    grids = []
+    for own in dict.fromkeys(point.budget for point in points):
+        chosen = {point.method: whole.methods[point.method] for point in points if point.budget == own}
+        grids.append(
+            replace(
+                whole,
+                budget=own,
+                methods=chosen,
+                cells=plan(sizes, chosen, own, whole.environment),
+                store=Store(whole.store.root / FOLDER / study.name / own.name),
+                reports=whole.reports / FOLDER,
+            )
+        )
+    return grids
+
+
+def execute_study(grids: list[Grid], executor: Executor, listener: Listener, *, force: bool) -> list[Result]:
+    """Run every cell of a study that has no result yet; its page is drawn as cells finish.
+
+    Raises:
+        UsageError: The results folder belongs to another run, or another process is writing to it.
+        ResultError: A result or the page cannot be written.
+    """
+    listener.start([cell for grid in grids for cell in grid.cells])
+    results: list[Result] = []
+    for grid in grids:
+        if not force:
+            _take_over(grid, listener)
+        results += execute(
+            grid,
+            executor,
+            _Part(listener),
+            force=force,
+            draw=lambda _, grid: draw(grid.store.root.parents[2], grid.reports),
+        )
+    return results
+
+
+def _take_over(grid: Grid, listener: Listener) -> None:
+    """Copy results of the same cells from the run itself and from its other studies."""
+    run = grid.store.root.parents[2]
+    others = [Store(folder) for folder in (run, *sorted((run / FOLDER).glob(f"*/{grid.budget.name}")))]
+    taken = 0
+    for cell in grid.cells:
+        name = (grid.tasks[cell.task].name, grid.methods[cell.method].name, cell.seed)
+        if not grid.store.path(*name).exists():
+            same = next((found for store in others if (found := _same(store, name, grid, cell))), None)
+            if same is not None:
+                grid.store.write(same)
+                taken += 1
+    if taken:
+        listener.note(f"{taken} of {len(grid.cells)} cells were run before under the same conditions")
+
+
+def _same(store: Store, name: tuple[str, str, int], grid: Grid, cell: Cell) -> Result | None:
+    """The result of the same cell in another folder, if it ended ok under the same conditions."""
+    path = store.path(*name)
+    if not path.exists():
+        return None
+    try:
+        found = store.read(path)
+    except ResultError:
+        return None  # its own run will say what is wrong with it
+    return found if found.status == "ok" and dict(found.identity) == identify(grid, cell) else None
+
+
+class _Part(Listener):
+    """Passes on what one of several grids tells, whose cells were announced together."""
+
+    def __init__(self, whole: Listener) -> None:
+        self._whole = whole
+
+    def note(self, text: str) -> None:
+        self._whole.note(text)
+
+    def cell(self, cell: Cell, kept: bool) -> None:
+        self._whole.cell(cell, kept)
+
+    def progress(self, phase: str, done: int, total: int) -> None:
+        self._whole.progress(phase, done, total)
+
+    def result(self, cell: Cell, result: Result, kept: bool) -> None:
+        self._whole.result(cell, result, kept)

@@ -1,0 +1,93 @@
+"""Does LoRA on few examples want a lower learning rate and dropout?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from harness.budget import Budget
+from harness.result import Result
+from harness.study.design import Check, Conclusion, Found, Place, Point, Study
+from harness.study.evidence import contrast, count, mean_contrast, verdict
+
+SIZES = (64, 256, 1024, 4096)
+SMOKE_SIZES = (16, 32)
+RATE, LOWER = "1e-3", "3e-4"
+"""The default learning rate, and a third or so of it: within the 2 to 5 times less that the article names."""
+
+PLAIN, BOTH = "neither", "dropout and lower rate"
+VARIANTS = {
+    f"lora-r16@{RATE}": PLAIN,
+    f"lora-r16-dropout@{RATE}": "dropout",
+    f"lora-r16@{LOWER}": "lower rate",
+    f"lora-r16-dropout@{LOWER}": BOTH,
+}
+"""What each method is called in the chart."""
+
+
+def resized(budget: Budget, examples: int) -> Budget:
+    """The budget with so many train examples, and no fewer steps and passes than it had.
+
+    Who has few examples trains on them several times over. With equal passes, 64 examples would be a few
+    steps, and a lower rate would look bad because nothing was learned yet rather than because of its merits.
+    """
+    a_pass = -(-examples // budget.batch_size)
+    return replace(
+        budget,
+        name=f"{budget.name}-{examples}-examples",
+        train_examples=examples,
+        epochs=max(budget.epochs, -(-budget.steps // a_pass)),
+    )
+
+
+def points(budget: Budget, pool: int | None) -> list[Point]:
+    """Every variant at every size, the largest ones cut to what the tasks have."""
+    wanted = SMOKE_SIZES if budget.name == "smoke" else SIZES
+    sizes = sorted({size if pool is None else min(size, pool) for size in wanted})
+    return [Point(method=method, budget=resized(budget, size)) for size in sizes for method in VARIANTS]
+
+
+def place(result: Result) -> Place:
+    """By the number of train examples, on the variant's line."""
+    return Place(VARIANTS[result.method], float(result.identity["budget"]["train_examples"]))
+
+
+def conclude(found: Found) -> Conclusion | None:
+    """The whole advice against none of it: over all sizes, and at the smallest."""
+    plain, both = found.along(PLAIN), found.along(BOTH)
+    shared = sorted(plain.keys() & both.keys())
+    over_all = mean_contrast(found, [(both[size], plain[size]) for size in shared])
+    fewest = contrast(found, both[shared[0]], plain[shared[0]]) if shared else None
+    if over_all is None or fewest is None:
+        return None
+    least, most = int(shared[0]), int(shared[-1])
+    return Conclusion(
+        sentence=f"Over {least:,} to {count(most, 'example')}, LoRA with dropout and a third of its "
+        f"learning rate scores {over_all.against('LoRA with neither')}; at {count(least, 'example')}, "
+        f"{fewest.against('neither')}.",
+        checks=(
+            Check(
+                claim="below 5,000 examples, a lower rate and dropout help",
+                verdict=verdict(over_all.sign),
+            ),
+        ),
+    )
+
+
+STUDY = Study(
+    name="small-data",
+    title="LoRA on few examples",
+    advice="Parameter efficiency doesn't eliminate overfitting. On datasets under 5K examples, reduce "
+    "learning rate and add dropout.",
+    where="Common Mistakes, 4",
+    mistake=4,
+    method="LoRA of rank 16 on 64 to 4,096 examples (or all there are), with and without dropout of "
+    "0.1 and a third of the default learning rate. A small set is passed over until it has had the "
+    "budget's steps, as one does with few examples; no set gets fewer passes than the budget has.",
+    points=points,
+    place=place,
+    series=tuple(VARIANTS.values()),
+    chart="curve",
+    axis="train examples",
+    against=lambda found: Place(PLAIN, found.x),
+    conclude=conclude,
+)

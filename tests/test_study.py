@@ -1,0 +1,340 @@
+"""Studies: what they run, conclude from made-up figures and draw; and whole ones on the toy model."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness import registry
+from harness.budget import preset
+from harness.cli_study import NAMES
+from harness.errors import ResultError
+from harness.executor import Executor
+from harness.grid import Grid, Listener, Settings
+from harness.plan import Cell
+from harness.report import render
+from harness.result import Item, Point, Result, Store
+from harness.study import STUDIES, Study
+from harness.study.design import Conclusion, Found, Place
+from harness.study.evidence import contrast, loss_gaps, slowdown
+from harness.study.page import draw, section
+from harness.study.run import build_study, execute_study
+from harness.study.small_data import LOWER, RATE, resized
+from tests.synthetic import cell, ended
+
+TOY_TASK = str(Path(__file__).parent / "toy_task.py")
+ITEMS = 200
+
+
+def made(
+    method: str, right: float, seed: int = 0, *, examples: int = 64, step: float = 1.0, loss: float = 1.0
+) -> Result:
+    """A cell that gets so many of its items right (the same ones first), with steps of so many seconds."""
+    base = cell("legal_license", method, seed)
+    config = registry.method(method).config()
+    budget = {**base.identity["budget"], "name": f"quick-{examples}-examples", "train_examples": examples}
+    rates = list(registry.method(method).learning_rates)
+    luck = (seed % 3 - 1) / ITEMS  # seeds differ by an item
+    return replace(
+        base,
+        identity={**base.identity, "method_config": config, "budget": budget, "learning_rates": rates},
+        items=tuple(
+            Item(id=str(at), score=float(at < (right + luck) * ITEMS), output="", truncated=False)
+            for at in range(ITEMS)
+        ),
+        curve=tuple(
+            Point(
+                step=at,
+                tokens=at,
+                seconds=step * at,
+                loss=loss / at + seed / 1000,
+                learning_rate=1e-3,
+                grad_norm=1,
+            )
+            for at in range(1, 11)
+        ),
+    )
+
+
+def concluded(name: str, results: Sequence[Result]) -> Conclusion:
+    study = STUDIES[name]
+    conclusion = study.conclude(Found(results, study.place))
+    assert conclusion is not None
+    return conclusion
+
+
+def over_seeds(right: Mapping[str, float], **options: Mapping[str, float]) -> list[Result]:
+    """Three seeds of each method, right so often; an option holds a figure for the methods that it names."""
+    return [
+        made(method, share, seed, **{name: of[method] for name, of in options.items() if method in of})
+        for method, share in right.items()
+        for seed in range(3)
+    ]
+
+
+def test_the_command_names_every_study_and_the_four_mistakes_come_first() -> None:
+    assert NAMES.replace(" or ", ", ").split(", ") == list(STUDIES)
+    assert [study.mistake for study in STUDIES.values()] == [1, 2, 3, 4, None, None]
+
+
+@pytest.mark.parametrize("study", STUDIES.values(), ids=lambda study: study.name)
+def test_points_are_methods_that_exist_and_places_of_the_chart(study) -> None:
+    for budget in (preset("smoke"), preset("standard")):
+        points = study.points(budget, 300)
+        assert {point.method for point in points} == {point.method for point in study.points(budget, None)}
+        assert len(set(points)) == len(points)
+        for point in points:
+            name = registry.method(point.method).name
+            place = study.place(made(name, 0.5, examples=point.budget.train_examples))
+            assert place.series in study.series
+            assert (place.x is None) == (study.axis == "")
+            assert point.budget.train_examples <= 300 or study.name != "small-data"
+
+
+def test_rates_that_studies_fix_are_the_defaults_and_the_lower_one_is_the_articles() -> None:
+    default = registry.method("lora-r16").learning_rates[0]
+    assert float(RATE) == default
+    assert 2 <= default / float(LOWER) <= 5
+    quantised = STUDIES["quantisation"].points(preset("quick"), None)
+    assert {registry.method(point.method).learning_rates for point in quantised} == {(default,)}
+
+
+def test_a_smaller_set_is_passed_over_until_it_had_the_budgets_steps() -> None:
+    budget = preset("standard")
+    for examples in (64, 100, 1024, 4096):
+        own = resized(budget, examples)
+        assert own.steps >= budget.steps
+        assert own.epochs >= budget.epochs
+        fewer = replace(own, epochs=own.epochs - 1) if own.epochs > budget.epochs else None
+        assert fewer is None or fewer.steps < budget.steps
+    changed = {"name", "train_examples", "epochs"}
+    assert {n: v for n, v in own.to_dict().items() if n not in changed} == {
+        n: v for n, v in budget.to_dict().items() if n not in changed
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "options", "verdicts"),
+    [
+        ("rank", {"lora-r16": 0.5, "lora-r256": 0.7}, {}, ["disagrees", "disagrees"]),
+        ("rank", {"lora-r16": 0.5, "lora-r256": 0.4}, {"step": {"lora-r256": 10.0}}, ["agrees", "agrees"]),
+        (
+            "rank",
+            {"lora-r16": 0.5, "lora-r256": 0.51},
+            {"step": {"lora-r256": 2.0}},
+            ["not shown", "disagrees"],
+        ),
+        ("embeddings", {"lora-r16": 0.5, "lora-r16-emb": 0.7}, {}, ["disagrees"]),
+        ("embeddings", {"lora-r16": 0.5, "lora-r16-emb": 0.4}, {}, ["agrees"]),
+        ("embeddings", {"lora-r16": 0.5, "lora-r16-emb": 0.5}, {}, ["not shown"]),
+        ("quantisation", {"lora-r16@1e-3": 0.6, "qlora-r16@1e-3": 0.7}, {}, ["agrees", "disagrees"]),
+        (
+            "quantisation",
+            {"lora-r16@1e-3": 0.6, "qlora-r16@1e-3": 0.4},
+            {"step": {"qlora-r16@1e-3": 2.5}},
+            ["disagrees", "agrees"],
+        ),
+        ("convergence", {"full": 0.5, "lora-r16": 0.5}, {"loss": {"full": 0.5}}, ["agrees"]),
+        ("convergence", {"full": 0.5, "lora-r16": 0.5}, {"loss": {"full": 2.0}}, ["disagrees"]),
+        ("convergence", {"full": 0.5, "lora-r16": 0.5}, {}, ["not shown"]),
+        (
+            "small-data",
+            {f"lora-r16@{RATE}": 0.5, f"lora-r16-dropout@{LOWER}": 0.7},
+            {},
+            ["agrees"],
+        ),
+        (
+            "small-data",
+            {f"lora-r16@{RATE}": 0.7, f"lora-r16-dropout@{LOWER}": 0.5},
+            {},
+            ["disagrees"],
+        ),
+        (
+            "learning-rate",
+            {"full@1e-4": 0.4, "full@3e-4": 0.6, "lora-r16@1e-4": 0.7, "lora-r16@3e-4": 0.2},
+            {},
+            ["agrees", "agrees"],
+        ),
+        (
+            "learning-rate",
+            {
+                "full@1e-4": 0.4,
+                "full@3e-4": 0.6,
+                "lora-r16@1e-4": 0.2,
+                "lora-r16@3e-4": 0.4,
+                "lora-r16@1e-3": 0.7,
+            },
+            {},
+            ["disagrees", "disagrees"],
+        ),
+        ("learning-rate", {"full@1e-4": 0.6, "lora-r16@1e-4": 0.6}, {}, ["not shown", "not shown"]),
+    ],
+)
+def test_verdicts_follow_from_the_figures(
+    name: str, right: Mapping[str, float], options: Mapping[str, Mapping[str, float]], verdicts: list[str]
+) -> None:
+    found = concluded(name, over_seeds(right, **options))
+    assert [check.verdict for check in found.checks] == verdicts
+
+
+def test_sentences_give_the_difference_its_interval_and_what_would_have_been_seen() -> None:
+    right = {"lora-r16": 0.5, "lora-r256": 0.51}
+    sentence = concluded("rank", over_seeds(right, step={"lora-r256": 2.0})).sentence
+    assert sentence.startswith("Rank 256 scores +1.0 points [-")
+    assert "against rank 16 (no difference shown at n=200 and 3 seeds; one of " in sentence
+    assert sentence.endswith("a training step takes 2.00 times [2.00, 2.00] as long.")
+    shown = concluded("rank", over_seeds({"lora-r16": 0.5, "lora-r256": 0.8})).sentence
+    assert "no difference shown" not in shown
+
+
+def test_without_both_sides_there_is_no_conclusion() -> None:
+    for study in STUDIES.values():
+        assert study.conclude(Found([], study.place)) is None
+    lone = over_seeds({"lora-r16": 0.5})
+    assert STUDIES["rank"].conclude(Found(lone, STUDIES["rank"].place)) is None
+    one_seed = [made("full", 0.5), made("lora-r16", 0.5)]
+    study = STUDIES["convergence"]
+    assert study.conclude(Found(one_seed, study.place)) is None
+
+
+def test_cells_that_did_not_end_ok_are_not_evidence() -> None:
+    results = [made("lora-r16", 0.5), ended(made("lora-r256", 0.9), "oom", "too large")]
+    found = Found(results, STUDIES["rank"].place)
+    assert contrast(found, Place("LoRA", 256.0), Place("LoRA", 16.0)) is None
+    assert slowdown(found, Place("LoRA", 256.0), Place("LoRA", 16.0)) is None
+
+
+def test_losses_are_compared_over_the_same_steps_and_the_same_seconds() -> None:
+    # The same losses by the step, twice as fast: ahead by the clock alone.
+    results = over_seeds({"full": 0.5, "lora-r16": 0.5}, step={"full": 0.5})
+    gaps = loss_gaps(Found(results, STUDIES["convergence"].place), Place("full"), Place("lora-r16"))
+    assert gaps is not None
+    by_step, by_clock = gaps
+    assert by_step.low == by_step.high == 0.0
+    assert by_clock.high < 0
+
+
+def stored(root: Path, name: str, results: Sequence[Result], budget: str = "quick") -> None:
+    store = Store(root / "studies" / name / budget)
+    for result in results:
+        store.write(result)
+
+
+def test_pages_show_chart_sentence_and_mistakes(tmp_path: Path) -> None:
+    right = {f"lora-r{rank}": 0.5 for rank in (8, 16, 32, 64)}
+    stored(tmp_path, "rank", [*over_seeds(right), ended(made("lora-r256", 0.5), "oom", "too <large>")])
+    stored(tmp_path, "convergence", over_seeds({"full": 0.5, "lora-r16": 0.5}, loss={"full": 0.5}))
+    summary = draw(tmp_path, tmp_path / "pages").read_text()
+    page = (tmp_path / "pages" / "rank.md").read_text()
+    assert "![LoRA's rank on `legal_license`](rank-legal_license.png)" in page
+    assert "What it takes for a conclusion has not run." in page
+    assert "| LoRA | 64 | 50.0%" in page
+    assert "too &lt;large&gt;" in page
+    assert (
+        "python -m harness study rank --tasks legal_license --budget quick --seeds 3 --model embedded" in page
+    )
+    assert "| 4. LoRA on few examples |" in summary
+    assert summary.count("not measured (`python -m harness study ") == 4
+    assert (tmp_path / "pages" / "convergence-legal_license.png").stat().st_size > 10_000
+    sentence = concluded(
+        "convergence", over_seeds({"full": 0.5, "lora-r16": 0.5}, loss={"full": 0.5})
+    ).sentence
+    assert sentence in summary
+
+
+def test_a_runs_report_tells_of_its_studies(tmp_path: Path) -> None:
+    assert section(tmp_path, tmp_path / "reports") is None
+    stored(tmp_path, "embeddings", over_seeds({"lora-r16": 0.5, "lora-r16-emb": 0.4}))
+    told = section(tmp_path, tmp_path / "reports")
+    report = render([cell("legal_license", "full")], tmp_path / "reports", name="r", studies=told).read_text()
+    assert "## The article's advice, put to the test" in report
+    assert "adapters on embeddings do not help: the measurement **agrees** (`legal_license`) |" in report
+    assert "(studies/embeddings-legal_license.png)" in report
+    assert (tmp_path / "reports" / "studies" / "embeddings-legal_license.png").exists()
+
+
+def test_a_result_of_something_else_among_a_studys_is_named(tmp_path: Path) -> None:
+    stored(tmp_path, "rank", [cell("legal_license", "full")])  # without a rank
+    with pytest.raises(ResultError, match="a result of 'legal_license' is none of the study 'rank'"):
+        draw(tmp_path, tmp_path / "pages")
+    assert (section(tmp_path, tmp_path) or "").startswith("The studies cannot be shown: a result of")
+    other = tmp_path / "other"
+    stored(other, "embeddings", [cell("legal_license", "full")])
+    with pytest.raises(ResultError, match=r"none of the study 'embeddings' \(full\)"):
+        draw(other, tmp_path / "pages")
+
+
+class Log(Listener):
+    """Remembers which cells ran, and which were kept."""
+
+    def __init__(self) -> None:
+        self.planned = 0
+        self.notes: list[str] = []
+        self.ran: list[str] = []
+        self.kept: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def start(self, cells: Sequence[Cell]) -> None:
+        self.planned += len(cells)
+
+    def result(self, cell: Cell, result: Result, kept: bool) -> None:
+        (self.kept if kept else self.ran).append(
+            f"{result.method} {result.identity['budget']['train_examples']}"
+        )
+
+
+@pytest.fixture(scope="module")
+def go(
+    toy_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Study], tuple[Log, list[Grid]]]:
+    """Runs a study on the toy model; all in one results folder."""
+    folder = tmp_path_factory.mktemp("studies")
+    settings = Settings(
+        tasks=TOY_TASK, methods="", model=str(toy_folder), budget=None, seeds=None,
+        results=folder / "results", reports=folder / "reports", device="cpu", hub=False, chat=False,
+    )  # fmt: skip
+    executor = Executor()
+
+    def run(study: Study) -> tuple[Log, list[Grid]]:
+        log = Log()
+        grids = build_study(study, settings, "smoke", executor, log)
+        results = execute_study(grids, executor, log, force=False)
+        assert {result.status for result in results} == {"ok"}
+        return log, grids
+
+    return run
+
+
+def test_a_study_runs_resumes_and_takes_over_what_another_ran(
+    go: Callable[[Study], tuple[Log, list[Grid]]],
+) -> None:
+    study = STUDIES["embeddings"]
+    first, (grid,) = go(study)
+    assert (first.planned, first.ran) == (2, ["lora-r16 16", "lora-r16-emb 16"])
+    assert grid.store.root.parts[-3:] == ("studies", "embeddings", "smoke")
+    assert "| `lora-r16-emb` |" in (grid.reports / "embeddings.md").read_text()
+    again, _ = go(study)
+    assert (again.ran, again.kept) == ([], first.ran)
+    other, _ = go(replace(study, name="another"))
+    assert (other.ran, other.kept) == ([], first.ran)
+    assert "2 of 2 cells were run before under the same conditions" in other.notes
+
+
+def test_sizes_are_budgets_of_their_own_cut_to_the_pool(
+    go: Callable[[Study], tuple[Log, list[Grid]]],
+) -> None:
+    study = STUDIES["small-data"]
+    ends = (f"lora-r16@{RATE}", f"lora-r16-dropout@{LOWER}")
+    log, grids = go(
+        replace(study, points=lambda *given: [one for one in study.points(*given) if one.method in ends])
+    )
+    assert [(grid.budget.name, grid.budget.train_examples) for grid in grids] == [
+        ("smoke-16-examples", 16),
+        ("smoke-30-examples", 30),  # of the 32 that it asks for
+    ]
+    assert log.planned == len(log.ran) == 4
+    page = (grids[0].reports / "small-data.md").read_text()
+    assert "Over 16 to 30 examples, LoRA with dropout and a third of its learning rate scores " in page
