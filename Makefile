@@ -44,7 +44,10 @@ bench: $(STAMP)  ## speed beside what people use today, and benchmarks/README.md
 	$(BIN)/python -m benchmarks.train_speed compare
 	$(BIN)/python -m benchmarks.train_speed compare --length 128 --rows 16
 	$(BIN)/python -m benchmarks.eval_speed compare
+	$(BIN)/python -m benchmarks.eval_speed compare --precision float32 --repeats 1
+	$(BIN)/python -m benchmarks.profile_steps compare
 	$(BIN)/python -m benchmarks.overhead
+	$(BIN)/python -m benchmarks.scaling compare
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

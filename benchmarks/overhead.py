@@ -50,7 +50,9 @@ def main(
         render(many(stored), Path(folder) / "many", name="many")
         rows.append(_row(f"report of {MANY:,} results", time.perf_counter() - start))
     rows.append(_row("--help, median of five", statistics.median(_help() for _ in range(TURNS))))
-    show(save("overhead", probe("auto"), rows, grid={"tasks": tasks, "methods": methods, "budget": budget}))
+    grid = {"tasks": tasks, "methods": methods, "budget": budget}
+    save("overhead", budget, probe("auto"), rows, grid)
+    show("overhead")
 
 
 def _rows(stored: list[Result], wall: float) -> list[Figures]:
