@@ -137,14 +137,19 @@ def _profile(stored: Mapping[str, Any]) -> Table:
     options = stored["options"]
     kinds = list(stored["rows"][0]["shares"])
     table = [
-        [row["what"], f"{row['seconds']:.1f}", *(f"{row['shares'][kind]:.0%}" for kind in kinds)]
+        [
+            row["what"],
+            f"{row['seconds']:.1f}",
+            *(f"{row['shares'][kind]:.0%}" for kind in kinds),
+            f"{1 / row['shares']['products']:.2f}x",
+        ]
         for row in stored["rows"]
     ]
     title = (
         f"Where the seconds are: training steps of {options['rows']} x {options['length']} tokens, "
         f"answers to {options['items']} items"
     )
-    return title, ["what", "seconds", *kinds], table
+    return title, ["what", "seconds", *kinds, "were all else free"], table
 
 
 def _overhead(stored: Mapping[str, Any]) -> Table:

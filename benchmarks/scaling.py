@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated
 
@@ -83,8 +84,8 @@ class Point:
         return batches([sequence_of(row) for row in ids], batch_size=self.rows, epochs=1, seed=0, pad=0)
 
 
-BASE = Point(length=128, rows=8, examples=40)
-AXES = {"length": (64, 128, 256), "rows": (4, 8, 16), "rank": (8, 32, 128), "examples": (32, 64, 128)}
+BASE = Point(length=64, rows=8, examples=32)
+AXES = {"length": (64, 128, 256), "rows": (4, 8, 16), "rank": (8, 32, 128), "examples": (16, 32, 64)}
 SMALL_BASE = Point(length=32, rows=2, examples=8)
 SMALL_AXES = {"length": (16, 32), "rows": (2, 4), "rank": (4, 8), "examples": (8, 16)}
 """For a quick try; times as short as these say little."""
@@ -96,7 +97,7 @@ def chosen(point: Point) -> Method:
     Raises:
         UsageError: There is no such method, or it has no rank.
     """
-    method = registry.method(point.method)
+    method = copy(registry.method(point.method))
     if point.rank is not None:
         if not ranked(method):
             raise UsageError(f"method {point.method!r} has no rank to vary")

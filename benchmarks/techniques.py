@@ -60,9 +60,9 @@ class Setting:
 
 @contextlib.contextmanager
 def rows_seen(module: torch.nn.Module) -> Iterator[list[int]]:
-    """Within the block, the first size of every input that the module gets."""
+    """Within the block, the first size of everything that the module puts out."""
     seen: list[int] = []
-    handle = module.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
+    handle = module.register_forward_hook(lambda _, args, output: seen.append(len(output)))
     try:
         yield seen
     finally:
@@ -70,7 +70,7 @@ def rows_seen(module: torch.nn.Module) -> Iterator[list[int]]:
 
 
 def target_logits(setting: Setting) -> bool:
-    """The head sees as many positions as there are targets."""
+    """The head computes as many rows of logits as there are targets."""
     batch = setting.batches()[0]
     with rows_seen(setting.model.get_output_embeddings()) as seen:
         FAST.loss(setting.model, batch)
@@ -121,7 +121,7 @@ def finished_rows_dropped(setting: Setting) -> bool:
     """Where half of the answers end at every token, the next pass has half the rows."""
 
     def end(head: torch.nn.Module, args: Any, logits: torch.Tensor) -> torch.Tensor:
-        logits[: len(logits) // 2, setting.encoder.end] = torch.inf
+        logits[: len(logits) // 2, ..., setting.encoder.end] = torch.inf
         return logits
 
     handle = setting.model.get_output_embeddings().register_forward_hook(end)
