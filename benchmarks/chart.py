@@ -16,19 +16,18 @@ from harness.report.palette import look, order
 
 
 def scaling(stored: Mapping[str, Any]) -> Figure:
-    """Seconds and peak gigabytes along one axis, both scales logarithmic but that of bytes."""
+    """Seconds and peak gigabytes along one axis, whose scale is logarithmic."""
     rows: Sequence[Figures] = stored["rows"]
     axis = stored["options"]["axis"]
     with style.context(["default", STYLE]):
         figure = Figure(figsize=(WIDTH, HEIGHT))
         left, right = figure.subplots(ncols=2)
         _draw(left, rows, lambda row: row["seconds"], lambda row: row["formula_seconds"])
-        left.set_yscale("log")
         left.set_ylabel("seconds of the whole run" if axis == "examples" else "seconds a step")
         _draw(right, rows, lambda row: row["peak_bytes"] / 1e9, lambda row: formula_bytes(row) / 1e9)
-        right.set_ylim(bottom=0)
         right.set_ylabel("peak GB over the bare process")
         for axes in (left, right):
+            axes.set_ylim(bottom=0)
             axes.set_xlabel(axis)
             axes.set_xscale("log")
             axes.set_xticks(sorted({row["size"] for row in rows}))
@@ -49,7 +48,7 @@ def _draw(
     for method in order({row["method"] for row in rows}):
         own, seen = [row for row in rows if row["method"] == method], look(method)
         sizes = [row["size"] for row in own]
-        axes.plot(sizes, [formula(row) for row in own], color=seen.colour, linewidth=1, alpha=0.7)
+        axes.plot(sizes, [formula(row) for row in own], color=seen.colour, linestyle=seen.line, linewidth=1)
         axes.plot(
             sizes, [found(row) for row in own], color=seen.colour, marker=seen.marker, linestyle="",
             label=method,

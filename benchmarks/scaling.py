@@ -85,7 +85,7 @@ class Point:
 
 
 BASE = Point(length=64, rows=8, examples=32)
-AXES = {"length": (64, 128, 256), "rows": (4, 8, 16), "rank": (8, 32, 128), "examples": (16, 32, 64)}
+AXES = {"length": (64, 128, 256), "rows": (4, 8, 16), "rank": (8, 32, 128), "examples": (32, 64, 128)}
 SMALL_BASE = Point(length=32, rows=2, examples=8)
 SMALL_AXES = {"length": (16, 32), "rows": (2, 4), "rank": (4, 8), "examples": (8, 16)}
 """For a quick try; times as short as these say little."""
