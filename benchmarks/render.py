@@ -82,7 +82,8 @@ def _section(stored: Mapping[str, Any]) -> str:
     lines = [
         f"### {title}",
         "",
-        f"{machine['device_name']}, {machine['cores']} cores, {machine['precision']}, "
+        f"{machine['device_name']}, {machine['cores']} cores, "
+        f"{stored['options'].get('precision', machine['precision'])}, "
         f"torch {machine['versions']['torch']}, commit {', '.join(str(c)[:8] for c in stored['commits'])}.",
         "",
         grid(header, rows),
@@ -170,7 +171,8 @@ def _scaling(stored: Mapping[str, Any]) -> Table:
         for at, row in found.items()
     }
     table = [[f"`{method}`", *(cells.get((method, size), "") for size in sizes)] for method in methods]
-    others = [f"{name} {value}" for name, value in base.items() if name != axis]
+    moved = {axis, "steps"} if axis == "examples" else {axis}
+    others = [f"{name} {value}" for name, value in base.items() if name not in moved]
     title = f"Growth with {axis} ({', '.join(others)}): measured, and by formula in parentheses"
     return title, ["method", *map(str, sizes)], table
 
