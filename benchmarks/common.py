@@ -10,24 +10,30 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from harness import registry
 from harness.budget import Budget, preset
-from harness.data import Encoded, Encoder, draw
-from harness.environment import Environment, matmul_flops
-from harness.model import ModelSource, resolve
+from harness.data import Batch, Encoded, Encoder, batches, draw
+from harness.environment import Environment, matmul_flops, probe
+from harness.errors import UsageError
+from harness.model import ModelSource, quieten, resolve
+from harness.profiler import reset_peak
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 MARK = "figures: "
 """What a measuring process puts before the one line that counts."""
+
+SKIPPED_STEPS = 2
+"""The first steps touch memory for the first time and are not counted."""
 
 PEAK_SHAPES = ((2048, 2048, 2048), (4096, 1024, 4096), (1024, 4096, 1024))
 """(rows, inner, columns) of the products whose speed counts as a CPU's peak; a GPU's are four times that."""
@@ -51,9 +57,11 @@ class Cell:
     batch_size: int | None = None
     steps: int = 12
 
-    def source(self, environment: Environment) -> ModelSource:
-        """The embedded model on that machine's device."""
-        return resolve("embedded", device=environment.device, precision=environment.precision)
+    def __post_init__(self) -> None:
+        if self.steps <= SKIPPED_STEPS:
+            raise UsageError(
+                f"the first {SKIPPED_STEPS} steps are not counted: ask for more than {self.steps}"
+            )
 
     def limits(self) -> Budget:
         """The budget the cell is cut from."""
@@ -63,22 +71,42 @@ class Cell:
         """Sequences in one step."""
         return self.batch_size or self.limits().batch_size
 
-    def sequences(self, encoder: Encoder) -> list[Encoded]:
-        """The training sequences, in the order that both sides see them."""
-        task, budget = registry.task(self.task), self.limits()
-        examples = draw(task.load().train, budget.train_examples, seed=0)
+    def batches(self, source: ModelSource) -> tuple[list[Batch], Encoder]:
+        """One batch a step, in the order that both sides see them, and what encoded them."""
+        task, limits = registry.task(self.task), self.limits()
+        encoder = Encoder(source.tokenizer(), limits.max_length)
+        examples = draw(task.load().train, limits.train_examples, seed=0)
         encoded = [encoder.pair(task.prompt(x), task.target(x)) for x in examples]
-        return encoded if self.length is None else _fixed(encoded, self.length)
+        if self.length is not None:
+            encoded = _fixed(encoded, self.length)
+        made = batches(encoded, batch_size=self.rows(), epochs=limits.epochs, seed=0, pad=encoder.end)
+        return made[: self.steps], encoder
 
 
 def _fixed(encoded: Sequence[Encoded], length: int) -> list[Encoded]:
-    """The same text cut into sequences of exactly `length` tokens; the last quarter of each is the target."""
+    """The same text cut into sequences of exactly `length` tokens."""
     stream = [token for sequence in encoded for token in sequence.ids]
     starts = range(0, len(stream) - length + 1, length)
-    return [
-        Encoded(ids=tuple(stream[start : start + length]), target_start=length - length // 4, truncated=False)
-        for start in starts
-    ]
+    return [sequence_of(stream[start : start + length]) for start in starts]
+
+
+def sequence_of(ids: Sequence[int]) -> Encoded:
+    """A training sequence of these ids; the last quarter of them is the target."""
+    return Encoded(ids=tuple(ids), target_start=len(ids) - len(ids) // 4, truncated=False)
+
+
+def begin() -> Environment:
+    """Set a measuring process up, and start its peak of memory."""
+    quieten()
+    environment = probe("auto")
+    torch.set_num_threads(environment.cores)
+    reset_peak(environment.device)
+    return environment
+
+
+def embedded(environment: Environment) -> ModelSource:
+    """The embedded model on that machine's device."""
+    return resolve("embedded", device=environment.device, precision=environment.precision)
 
 
 def take_turns(
@@ -90,19 +118,28 @@ def take_turns(
         RuntimeError: A measurement failed; the message holds the end of what it printed.
     """
     found: dict[str, list[Figures]] = {name: [] for name in sides}
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task(label, total=repeats * len(sides))
-        for _ in range(repeats):
-            for name, arguments in sides.items():
-                progress.update(bar, description=f"{label}: {name}")
-                found[name].append(measured(module, arguments))
-                progress.advance(bar)
+    for name in tracked(list(sides) * repeats, label):
+        found[name].append(measured(module, sides[name]))
     return found
 
 
+def tracked(names: Sequence[str], label: str) -> Iterable[str]:
+    """The names one by one, while a bar on standard error shows which is under way."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task(label, total=len(names))
+        for name in names:
+            progress.update(bar, description=f"{label}: {name}")
+            yield name
+            progress.advance(bar)
+
+
 def measured(module: str, arguments: Sequence[str]) -> Figures:
-    """What `python -m <module> measure <arguments>` reports from a fresh process."""
+    """What `python -m <module> measure <arguments>` reports from a fresh process.
+
+    Raises:
+        RuntimeError: It failed; the message holds the end of what it printed.
+    """
     command = [sys.executable, "-m", module, "measure", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith(MARK)]
@@ -127,26 +164,30 @@ def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Figures:
     return spread([a / b for a, b in zip(ours, theirs, strict=True)])
 
 
-def save(name: str, environment: Environment, rows: Sequence[Figures], **more: Any) -> Path:
-    """Store a benchmark's figures with the machine they were measured on; a later run replaces them."""
-    kind = environment.device if environment.device != "cpu" else environment.precision
-    path = RESULTS / f"{name}-{kind}-{environment.machine[:6]}.json"
+def save(
+    benchmark: str,
+    part: str,
+    environment: Environment,
+    rows: Sequence[Figures],
+    options: Mapping[str, Any],
+) -> None:
+    """Store one part of a benchmark's figures with the machine they were measured on.
+
+    A later run of the same part on that machine replaces them. Parts of a benchmark that agree in `options`
+    are shown as one table.
+    """
+    path = RESULTS / f"{benchmark}-{part}-{environment.device}-{environment.machine[:6]}.json"
     machine = {
         field: getattr(environment, field)
         for field in ("device", "device_name", "cores", "precision", "versions", "machine", "commit")
     }
     path.parent.mkdir(exist_ok=True)
-    path.write_text(
-        json.dumps({"benchmark": name, **more, "machine": machine, "rows": list(rows)}, indent=1) + "\n"
-    )
-    return path
+    stored = {"benchmark": benchmark, "options": dict(options), "machine": machine, "rows": list(rows)}
+    path.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
 
 
 def matmul_peak(environment: Environment) -> float:
     """Operations a second of the fastest of a few large matrix products."""
-    import torch
-
-    torch.set_num_threads(environment.cores)
     scale = 4 if environment.device == "cuda" else 1
     shapes = [(scale * rows, scale * inner, scale * columns) for rows, inner, columns in PEAK_SHAPES]
     return matmul_flops(environment.device, environment.precision, shapes)

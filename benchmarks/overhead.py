@@ -2,7 +2,8 @@
 
     python -m benchmarks.overhead [--tasks legal_license,function_completion] [--budget quick]
 
-Fixed cost is wall-clock of the whole `run` command less the train and evaluate phases of its cells.
+Fixed cost is wall-clock of the whole `run` command less the train and evaluate phases of its cells. What is
+outside all phases is the command's own: its start, planning, processes, and reports as cells finish.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ def main(
         render(many(stored), Path(folder) / "many", name="many")
         rows.append(_row(f"report of {MANY:,} results", time.perf_counter() - start))
     rows.append(_row("--help, median of five", statistics.median(_help() for _ in range(TURNS))))
-    show(save("overhead", probe("auto"), rows, grid={"tasks": tasks, "methods": methods, "budget": budget}))
+    grid = {"tasks": tasks, "methods": methods, "budget": budget}
+    save("overhead", budget, probe("auto"), rows, grid)
+    show("overhead")
 
 
 def _rows(stored: list[Result], wall: float) -> list[Figures]:
@@ -58,12 +61,16 @@ def _rows(stored: list[Result], wall: float) -> list[Figures]:
     useful = [sum(phase.seconds for n, phase in r.phases.items() if n in MEASURED) for r in stored]
     inside = [sum(phase.seconds for phase in r.phases.values()) for r in stored]
     fixed = [whole - own for whole, own in zip(inside, useful, strict=True)]
+    others: dict[str, list[float]] = {}
+    for name, phase in (pair for r in stored for pair in r.phases.items() if pair[0] not in MEASURED):
+        others.setdefault(name, []).append(phase.seconds)
     return [
         _row("cells", float(len(stored)), ""),
         _row("wall-clock of the run", wall),
         _row("share outside training and evaluation", 100 * (1 - sum(useful) / wall), "%"),
         _row("a cell's other phases, median", statistics.median(fixed)),
         _row("a cell's other phases, maximum", max(fixed)),
+        *(_row(f"of them {name}, median", statistics.median(own)) for name, own in others.items()),
         _row("outside all phases, a cell", (wall - sum(inside)) / len(stored)),
     ]
 

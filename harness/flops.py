@@ -9,15 +9,16 @@ What a method computes once a step from its weights alone, such as DoRA's norms,
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from harness.data import Batch
+from harness.data import Batch, head_of
 from harness.model import blocks
 from harness.train import target_loss
 
@@ -35,26 +36,47 @@ class StepFlops:
 
 def train_step_flops(model: PreTrainedModel, batch: Batch) -> StepFlops:
     """Run one step without an update and count it; gradients and random state are left as they were."""
+    random_state = torch.get_rng_state()
+    try:
+        with (
+            _block_inputs(model) as seen,
+            FlopCounterMode(display=False, custom_mapping=_custom_operators()) as counter,
+        ):
+            target_loss(model, batch).backward()  # type: ignore[no-untyped-call]
+    finally:
+        torch.set_rng_state(random_state)
+        model.zero_grad(set_to_none=True)
+    (width, past), *_ = seen
+    formula = step_formula(model, rows=batch.ids.shape[0], width=width, targets=len(batch.targets), past=past)
+    return StepFlops(counted=float(counter.get_total_flops()), formula=formula)
+
+
+def added_tokens(model: PreTrainedModel, batch: Batch) -> tuple[int, int]:
+    """What an adapter adds to every sequence: virtual tokens before it, and keys and values in its cache."""
+    sample = head_of(batch, 1)
+    with torch.no_grad(), _block_inputs(model) as seen:
+        target_loss(model, sample)
+    (width, past), *_ = seen
+    return width - sample.ids.shape[1], past
+
+
+@contextlib.contextmanager
+def _block_inputs(model: PreTrainedModel) -> Iterator[list[tuple[int, int]]]:
+    """Within the block, each forward pass notes its first block's input width and cached positions.
+
+    That width is the batch's plus the virtual tokens that an adapter puts before it.
+    """
     seen: list[tuple[int, int]] = []
 
     def look(module: torch.nn.Module, args: tuple[Any, ...], options: dict[str, Any]) -> None:
         cache = options.get("past_key_values")
         seen.append((args[0].shape[1], 0 if cache is None else cache.get_seq_length()))
 
-    # The first block sees the batch's width plus the virtual tokens that an adapter puts before it, and the
-    # keys and values that one has put into its cache.
     handle = blocks(model)[0].register_forward_pre_hook(look, with_kwargs=True)
-    random_state = torch.get_rng_state()
     try:
-        with FlopCounterMode(display=False, custom_mapping=_custom_operators()) as counter:
-            target_loss(model, batch).backward()  # type: ignore[no-untyped-call]
+        yield seen
     finally:
         handle.remove()
-        torch.set_rng_state(random_state)
-        model.zero_grad(set_to_none=True)
-    (width, past), *_ = seen
-    formula = step_formula(model, rows=batch.ids.shape[0], width=width, targets=len(batch.targets), past=past)
-    return StepFlops(counted=float(counter.get_total_flops()), formula=formula)
 
 
 def _custom_operators() -> dict[Any, Callable[..., int]]:

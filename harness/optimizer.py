@@ -32,8 +32,8 @@ class _Piece:
     weight: torch.Tensor
     master: torch.Tensor
     steps: torch.Tensor
-    mean: torch.Tensor | None = None
-    square: torch.Tensor | None = None
+    mean: torch.Tensor
+    square: torch.Tensor
 
 
 class Float32AdamW:
@@ -61,7 +61,10 @@ class Float32AdamW:
             weight, flat = parameter.detach().view(-1), master.view(-1)
             for start in range(0, len(flat), limit):
                 own = slice(start, start + limit)
-                yield _Piece(index, start, weight[own], flat[own], torch.zeros((), device=master.device))
+                steps, values = torch.zeros((), device=master.device), flat[own]
+                # Made before any activation: between those of a first step they would keep holes in memory.
+                moments = torch.zeros_like(values), torch.zeros_like(values)
+                yield _Piece(index, start, weight[own], values, steps, *moments)
 
     @torch.no_grad()
     def step(self, learning_rate: float) -> float:
@@ -105,14 +108,11 @@ class Float32AdamW:
         torch._foreach_copy_(exact, rounded)
         if scale < 1:
             torch._foreach_mul_(exact, scale)
-        for piece in block:
-            if piece.mean is None:
-                piece.mean, piece.square = torch.zeros_like(piece.master), torch.zeros_like(piece.master)
         adamw(
             [piece.master for piece in block],
             exact,
-            [piece.mean for piece in block if piece.mean is not None],
-            [piece.square for piece in block if piece.square is not None],
+            [piece.mean for piece in block],
+            [piece.square for piece in block],
             [],
             [piece.steps for piece in block],
             fused=True,
