@@ -68,6 +68,7 @@ def render(results: Sequence[Result], folder: Path, *, name: str) -> Path:
     page = TEMPLATES.get_template("report.md.jinja").render(
         title=f"Tuneoff report: {words.escaped(name)}",
         lead=reproduce.lead(results),
+        kind=reproduce.kind(results),
         memory=_memory(results),
         gain=table.GAIN,
         disk=DISK if any(cell.model_bytes for cell in results) else "",

@@ -11,7 +11,7 @@ from harness import stats
 from harness.report import words
 from harness.report.article import CLAIMS
 from harness.report.rows import Board, Row, gain, mean, methods_of, paired, shares, without_model
-from harness.result import Item, Result
+from harness.result import Item, Result, Training, Trial
 
 GAIN = "full's gain kept"
 OUTCOMES = ("right", "wrong", "wrong, unfinished", "not readable", "not readable, unfinished")
@@ -19,8 +19,10 @@ OUTCOMES = ("right", "wrong", "wrong, unfinished", "not readable", "not readable
 PASSAGES = ("prose", "code")
 """What a result's retention is measured on."""
 ON_DISK = "on disk"
-OPTIONAL = (ON_DISK, "of the model's size", "of full's FLOPs", "of full's seconds", "of full's energy", GAIN)
-"""Columns of the task table that are left out where no method has a figure."""
+STEPS, SEEN = "steps", "examples seen"
+OPTIONAL = (STEPS, SEEN, ON_DISK, "of the model's size", "of full's FLOPs", "of full's seconds",
+            "of full's energy", GAIN)  # fmt: skip
+"""Columns of the task table that are left out where no method has a figure, or all have the same."""
 
 
 def markdown(frame: pd.DataFrame, *, figures: bool = True) -> str:
@@ -35,6 +37,7 @@ def task_table(rows: Mapping[str, Row]) -> pd.DataFrame:
     full = rows.get("full")
     metric = next((row.metric for row in rows.values() if row.metric), None)
     quality = f"quality ({words.code(metric)})" if metric else "quality"
+    uneven = len({(row.steps, row.examples) for row in rows.values() if row.steps}) > 1
     lines: list[dict[str, str]] = []
     if rule := without_model(rows):
         lines.append({"method": f"no model: {words.escaped(rule[0])}", quality: words.percent(rule[1])})
@@ -44,6 +47,8 @@ def task_table(rows: Mapping[str, Row]) -> pd.DataFrame:
             {
                 "method": _name(row),
                 quality: words.interval(row.quality) if row.quality else _statuses(row),
+                STEPS: words.count(row.steps if uneven else None),
+                SEEN: words.count(row.examples if uneven else None),
                 "training time": words.seconds(row.seconds),
                 "peak memory": words.gigabytes(row.peak_bytes),
                 "parameters trained": words.share(parts.parameters),
@@ -148,11 +153,11 @@ def truncation_table(rows: Board) -> pd.DataFrame | None:
     lines = []
     for own in rows.values():
         for row in own.values():
-            trained = [(cell.train, _epochs(cell)) for cell in row.ok if cell.train]
+            trained = [(cell.train, _drawn(cell.train, cell)) for cell in row.ok if cell.train]
             items = [item for cell in row.ok for item in cell.items]
             cut, short = sum(train.truncated for train, _ in trained), sum(item.truncated for item in items)
             if cut or short:
-                examples = sum(train.examples // epochs for train, epochs in trained)
+                examples = sum(drawn for _, drawn in trained)
                 lines.append(
                     {
                         "task": words.code(row.task),
@@ -211,19 +216,15 @@ def trials_table(results: Sequence[Result]) -> pd.DataFrame | None:
     lines = []
     for cell in results:
         if cell.train and cell.train.trials:
-            rungs: dict[int | None, list[str]] = {}
+            rungs: dict[int | None, list[Trial]] = {}
             for trial in cell.train.trials:
-                tried = f"{words.rate(trial.learning_rate)} {words.percent(trial.score)}"
-                rungs.setdefault(trial.steps, []).append(tried)
+                rungs.setdefault(trial.rung, []).append(trial)
             lines.append(
                 {
                     "task": words.code(cell.task),
                     "method": words.code(cell.method),
                     "seed": str(cell.seed),
-                    "rates tried and their scores on dev": "; ".join(
-                        f"{'all' if steps is None else steps} steps: {', '.join(tried)}"
-                        for steps, tried in rungs.items()
-                    ),
+                    "rates tried and their scores on dev": "; ".join(map(_rung, rungs.values())),
                     "chosen": words.rate(cell.train.learning_rate),
                     "time": words.seconds(sum(trial.seconds for trial in cell.train.trials)),
                 }
@@ -267,8 +268,17 @@ def _outcome(item: Item) -> str:
     return OUTCOMES[1 + 2 * (not item.readable) + bool(item.unfinished)]
 
 
-def _epochs(cell: Result) -> int:
-    return int((cell.identity.get("budget") or {}).get("epochs") or 1)
+def _drawn(train: Training, cell: Result) -> int:
+    """The different examples of a run; results from before there was a figure for them saw all alike."""
+    return train.drawn or train.examples // int((cell.identity.get("budget") or {}).get("epochs") or 1)
+
+
+def _rung(trials: Sequence[Trial]) -> str:
+    """The trials of a rung: "7 steps: 1e-3 40.0%, 3e-3 50.0%", or "5 to 9 steps" where they differ."""
+    counts = sorted({trial.steps for trial in trials if trial.steps is not None})
+    steps = " to ".join(map(str, counts if len(counts) < 2 else (counts[0], counts[-1]))) or "all"
+    tried = [f"{words.rate(trial.learning_rate)} {words.percent(trial.score)}" for trial in trials]
+    return f"{steps} steps: {', '.join(tried)}"
 
 
 def _statuses(row: Row) -> str:
