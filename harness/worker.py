@@ -73,6 +73,7 @@ class _Cell:
         check_unchanged(self.task, self.method, job)
         self.engine = engine(job.engine)
         self.profiler = Profiler(self.device)
+        self.batches: Sequence[Batch] = ()
         self.train_examples = draw(job.splits.train, self.budget.train_examples, job.seed)
         # A task may have fewer examples than the preset asks for, and so fewer steps.
         self.own_budget = replace(self.budget, train_examples=len(self.train_examples))
@@ -210,7 +211,6 @@ class _Cell:
             device=self.device,
             send=self.send,
         )
-        self.batches: Sequence[Batch] = ()
         if self.method.learning_rates:
             pad, seed = self.encoder.end, self.job.seed
             self.supply = matching.Supply(encoded, batch_size=budget.batch_size, seed=seed, pad=pad)
