@@ -15,7 +15,7 @@ from tests import synthetic
 
 IDENTITY = {
     "task_version": 1, "task_hash": "abc", "data": "embedded", "chat_template": None, "shots": 0,
-    "model": {"source": "embedded", "sha256": "ab"}, "budget": {"name": "ci", "train_examples": 128},
+    "model": {"source": "embedded", "sha256": "ab"}, "budget": {"name": "ci", "train_examples": 128, "match": "examples"},
     "precision": "bfloat16", "versions": {"torch": "2.13.0"}, "method_config": {"r": 16},
 }  # fmt: skip
 TASKS, METHODS = ("one", "two"), ("zero-shot", "full", "lora-r16")
@@ -221,6 +221,10 @@ def test_a_baseline_that_failed_cannot_be_compared_with():
         ({"model": {"source": "embedded", "sha256": "cd"}}, "model.sha256: ab -> cd"),
         ({"budget": {"name": "ci", "train_examples": 64}}, "budget.train_examples: 128 -> 64"),
         ({"budget": {"name": "ci", "train_examples": 128, "trials": 3}}, "budget.trials: absent -> 3"),
+        (
+            {"budget": {"name": "ci", "train_examples": 128, "match": "flops"}},
+            "budget.match: examples -> flops",
+        ),
         ({"precision": "float32"}, "precision: bfloat16 -> float32"),
     ],
 )
