@@ -75,7 +75,9 @@ def prefix(first: Result, second: Result) -> bool:
 def test_equal_flops_are_those_of_full_to_within_a_step(toy_folder: Path, tmp_path: Path) -> None:
     same = cells(toy_folder, tmp_path / "examples", "full", epochs=4)[0]
     full, *others = cells(toy_folder, tmp_path, ",".join(METHODS), match="flops", epochs=4)
-    assert full.train and full.flops and full.flops["train"]
+    assert full.train
+    assert full.flops
+    assert full.flops["train"]
     # Full fine-tuning is what the others are measured by: nothing of it may change.
     assert full.train.steps == 8
     assert [(p.loss, p.learning_rate, p.tokens) for p in full.curve] == [
@@ -84,7 +86,9 @@ def test_equal_flops_are_those_of_full_to_within_a_step(toy_folder: Path, tmp_pa
     assert full.items == same.items
     for result in others:
         assert result.status == "ok", result.reason
-        assert result.train and result.flops and result.flops["train"]
+        assert result.train
+        assert result.flops
+        assert result.flops["train"]
         step = result.flops["train"] / result.train.steps
         assert abs(result.flops["train"] - full.flops["train"]) <= step
         assert prefix(full, result)
@@ -137,7 +141,8 @@ def test_trials_get_shares_of_the_same_kind(
     Clock(monkeypatch, lambda trainable, done: 0.25)
     (timed,) = cells(toy_folder, tmp_path / "a", "lora-r16", match="seconds=4", trials=3)
     (counted,) = cells(toy_folder, tmp_path / "b", "lora-r16", match="flops", epochs=4, trials=3)
-    assert timed.train and counted.train
+    assert timed.train
+    assert counted.train
     assert timed.train.steps == 16
     assert [trial.steps for trial in timed.train.trials] == [4, 4, 4, 8, 8]
     steps = counted.train.steps

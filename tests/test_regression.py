@@ -15,7 +15,8 @@ from tests import synthetic
 
 IDENTITY = {
     "task_version": 1, "task_hash": "abc", "data": "embedded", "chat_template": None, "shots": 0,
-    "model": {"source": "embedded", "sha256": "ab"}, "budget": {"name": "ci", "train_examples": 128, "match": "examples"},
+    "model": {"source": "embedded", "sha256": "ab"},
+    "budget": {"name": "ci", "train_examples": 128, "match": "examples"},
     "precision": "bfloat16", "versions": {"torch": "2.13.0"}, "method_config": {"r": 16},
 }  # fmt: skip
 TASKS, METHODS = ("one", "two"), ("zero-shot", "full", "lora-r16")
