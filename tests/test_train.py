@@ -129,7 +129,8 @@ def test_the_clock_ends_a_run_and_sets_its_rate(
     assert curve[-1].seconds - 1 < seconds <= curve[-1].seconds + 0.5
     shares = [(point.seconds - 0.5) / seconds for point in curve]
     places = [min(len(planned), 1 + len(planned) * share) for share in shares]
-    assert [p.learning_rate for p in curve] == [rate_at(place, len(planned), 1.0) for place in places]
+    rates = [rate_at(place, len(planned), 1.0) for place in places]
+    assert [point.learning_rate for point in curve] == pytest.approx(rates)
 
 
 def test_time_for_just_the_planned_steps_gives_the_usual_rates() -> None:
