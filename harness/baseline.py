@@ -20,6 +20,7 @@ from typing import Any
 from harness import environment
 from harness.atomic import write_atomic
 from harness.errors import ResultError, UsageError
+from harness.identity import upgraded
 from harness.regression.outcome import Outcome, Side, read_results
 from harness.result import Store
 from harness.typed import build
@@ -164,7 +165,8 @@ def _parsed(file: _File) -> Baseline:
                 f"task {own.task!r:.80} has {len(items)} items, a cell {len(own.scores)} scores"
             )
         scores = {item: score for item, score in zip(items, own.scores, strict=False) if score is not None}
-        outcomes.append(build(Outcome, {**cell, "scores": scores}))
+        identity = upgraded(cell.get("identity"))
+        outcomes.append(build(Outcome, {**cell, "identity": identity, "scores": scores}))
     return Baseline(accepted=file.accepted, outcomes=tuple(outcomes))
 
 

@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass, fields, replace
 
 from harness.errors import UsageError, unknown
 
+MATCHES = ("examples", "seconds", "flops")
+"""What a budget can make the same for every method; see `Budget.match`."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Budget:
@@ -24,6 +27,10 @@ class Budget:
         seeds: Seeds a (task, method) pair runs with, counted from 0.
         trials: Learning rates tried on dev (see `tune`); 1 means the method's default is used untested.
         timeout_seconds: Wall-clock after which a cell is stopped.
+        match: What of training is the same for every method: "examples", those above `epochs` times over;
+            "seconds" of the train clock; or "flops", the operations that full fine-tuning spends on those
+            examples. Under the last two a method passes over the examples until it has spent what it gets.
+        train_seconds: How many, under "seconds"; else None.
     """
 
     name: str
@@ -37,21 +44,35 @@ class Budget:
     seeds: int
     trials: int
     timeout_seconds: int
+    match: str = "examples"
+    train_seconds: int | None = None
 
     def __post_init__(self) -> None:
+        if self.match not in MATCHES:
+            raise unknown("kind of budget", self.match, MATCHES)
+        timed = self.match == "seconds"
+        if timed != (self.train_seconds is not None):
+            raise UsageError('a budget has train_seconds if it matches "seconds", and only then')
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name != "name" and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+            if field.name in ("name", "match") or (field.name == "train_seconds" and not timed):
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise UsageError(
                     f"budget field {field.name} must be a whole number of at least 1, not {value!r}"
                 )
+        if self.train_seconds is not None and self.train_seconds >= self.timeout_seconds:
+            raise UsageError(
+                f"{self.train_seconds} seconds of training do not fit into a cell, which this budget stops "
+                f"after {self.timeout_seconds}; allow less, or take a larger budget"
+            )
 
     @property
     def steps(self) -> int:
-        """Optimizer steps of one training run on a full train subset."""
+        """Optimizer steps of one training run on a full train subset, as many as "examples" allows."""
         return self.epochs * -(-self.train_examples // self.batch_size)
 
-    def to_dict(self) -> dict[str, int | str]:
+    def to_dict(self) -> dict[str, int | str | None]:
         """Plain fields, for a result file."""
         return asdict(self)
 
@@ -98,6 +119,9 @@ PRESETS = {
     )
 }  # fmt: skip
 
+TRAIN_SECONDS = {"smoke": 5, "ci": 40, "quick": 60, "sweep": 60, "standard": 1800}
+"""What `seconds` alone gives, by preset: about what full fine-tuning takes on two cores."""
+
 
 def preset(name: str) -> Budget:
     """The preset of that name.
@@ -108,3 +132,28 @@ def preset(name: str) -> Budget:
     if name not in PRESETS:
         raise unknown("budget", name, PRESETS)
     return PRESETS[name]
+
+
+def parse_match(text: str) -> tuple[str, int | None]:
+    """What `--match` says: one of `MATCHES`, and how many seconds if it says so ("seconds=90").
+
+    Raises:
+        UsageError: It says neither.
+    """
+    match, equals, number = text.partition("=")
+    if match not in MATCHES or (equals and (match != "seconds" or not number.isdecimal())):
+        raise UsageError(
+            f"--match {text!r} is none of {', '.join(MATCHES)}, or seconds=N with a whole number of seconds"
+        )
+    return match, int(number) if equals else None
+
+
+def matched(budget: Budget, match: str, seconds: int | None) -> Budget:
+    """A preset under another kind of budget; without `seconds`, the preset's own where it needs them.
+
+    Raises:
+        UsageError: So many seconds do not fit into a cell.
+    """
+    if match == "seconds" and seconds is None:
+        seconds = TRAIN_SECONDS[budget.name]
+    return replace(budget, match=match, train_seconds=seconds)

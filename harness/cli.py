@@ -54,9 +54,13 @@ def run(
     budget: Annotated[
         str | None, typer.Option(help="Preset; quick without a GPU, standard with one.")
     ] = None,
+    match: Annotated[
+        str,
+        typer.Option(help="What all methods train for alike: examples, flops, seconds, or seconds=90, say."),
+    ] = "examples",
     seeds: Annotated[int | None, typer.Option(min=1, help="Seeds to run, instead of the budget's.")] = None,
     results: Annotated[
-        Path | None, typer.Option(help="Results folder; results/<model>-<budget> by default.")
+        Path | None, typer.Option(help="Results folder; named by model, budget and match by default.")
     ] = None,
     reports: Annotated[Path | None, typer.Option(help="Report folder; reports/<results name>.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
@@ -98,6 +102,7 @@ def run(
         methods=methods,
         model=model,
         budget=budget,
+        match=match,
         seeds=seeds,
         results=results,
         reports=reports,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -177,9 +178,14 @@ def solved(task: Task, examples: Sequence[Example], count: int, seed: int) -> Sh
 
 
 def batches(encoded: Sequence[Encoded], *, batch_size: int, epochs: int, seed: int, pad: int) -> list[Batch]:
-    """All batches of a training run, in order: shuffled each epoch, of similar length within a batch."""
-    result = []
-    for epoch in range(epochs):
+    """The batches of so many passes over the sequences: the first of their `stream`."""
+    steps = epochs * -(-len(encoded) // batch_size)
+    return list(itertools.islice(stream(encoded, batch_size=batch_size, seed=seed, pad=pad), steps))
+
+
+def stream(encoded: Sequence[Encoded], *, batch_size: int, seed: int, pad: int) -> Iterator[Batch]:
+    """Batches without end, pass after pass: shuffled each time, of similar length within a batch."""
+    for epoch in itertools.count():
         generator = random.Random(f"order-{seed}-{epoch}")
         order = generator.sample(range(len(encoded)), len(encoded))
         window = batch_size * BUCKET_BATCHES
@@ -188,8 +194,7 @@ def batches(encoded: Sequence[Encoded], *, batch_size: int, epochs: int, seed: i
             bucket = sorted(order[start : start + window], key=lambda index: len(encoded[index].ids))
             plan += [bucket[i : i + batch_size] for i in range(0, len(bucket), batch_size)]
         generator.shuffle(plan)
-        result += [_batch([encoded[index] for index in indices], pad) for indices in plan]
-    return result
+        yield from (_batch([encoded[index] for index in indices], pad) for indices in plan)
 
 
 def head_of(batch: Batch, rows: int) -> Batch:

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
 from harness import registry
+from harness.budget import Budget
 from harness.errors import AssetError, SandboxError
 from harness.executor import Died, Executor
 from harness.grid import PREPARE_SECONDS, Grid, Listener
@@ -124,10 +125,17 @@ def show_grid(console: Console, grid: Grid) -> None:
         table.add_row(terminal(cell.task), terminal(cell.method), str(cell.seed), terminal(estimate))
     console.print(table)
     console.print(
-        f"{len(grid.cells)} cells at budget {grid.budget.name} on {terminal(grid.environment.device_name)}, "
+        f"{len(grid.cells)} cells at budget {grid.budget.name} ({_kind(grid.budget)}) "
+        f"on {terminal(grid.environment.device_name)}, "
         f"{grid.environment.precision}: about {duration(total_seconds(grid.cells))}, "
         f"good to a factor of two; results would go to {terminal(grid.store.root)}"
     )
+
+
+def _kind(budget: Budget) -> str:
+    if budget.train_seconds is not None:
+        return f"{budget.train_seconds} s of training for every method"
+    return f"equal {budget.match} for every method"
 
 
 def show_doctor(console: Console, device: str) -> None:

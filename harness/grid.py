@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import model, registry
-from harness.budget import RECIPE, Budget, preset
+from harness.budget import RECIPE, Budget, matched, parse_match, preset
 from harness.environment import Environment
 from harness.errors import UsageError
 from harness.executor import Died, Executor
@@ -37,6 +37,7 @@ class Settings:
     device: str
     hub: bool
     chat: bool
+    match: str = "examples"
     engine: str = "fast"
     trust: tuple[str, ...] = ()
 
@@ -83,6 +84,7 @@ def build(settings: Settings, executor: Executor, listener: Listener) -> Grid:
     Raises:
         TuneoffError: Something named does not exist or cannot be read.
     """
+    match, seconds = parse_match(settings.match)
     with plugin_code("cannot import a plugin"):
         task_names = registry.task_references(settings.tasks, hub=settings.hub)
         methods = {name: registry.method(name) for name in registry.method_references(settings.methods)}
@@ -90,6 +92,7 @@ def build(settings: Settings, executor: Executor, listener: Listener) -> Grid:
     environment = _value(executor.call("probe", settings.device, timeout=PREPARE_SECONDS))
     if budget is None:
         budget = preset("quick" if environment.device == "cpu" else "standard")
+    budget = matched(budget, match, seconds)
     if settings.seeds is not None:
         budget = replace(budget, seeds=settings.seeds)
     source = model.resolve(
@@ -115,7 +118,8 @@ def build(settings: Settings, executor: Executor, listener: Listener) -> Grid:
         for method in methods.values():
             check_method(method, budget.trials)
         cells = plan({name: task.size for name, task in prepared.items()}, methods, budget, environment)
-    run_name = f"{Path(source.source).name.lower()}-{budget.name}"
+    kind = "" if match == "examples" else f"-{match}"
+    run_name = f"{Path(source.source).name.lower()}-{budget.name}{kind}"
     return Grid(
         cells=cells,
         tasks=prepared,

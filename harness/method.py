@@ -56,7 +56,8 @@ class Method:
         """A model whose parameters with `requires_grad` are exactly those to train.
 
         `budget.steps` is the number of optimizer steps that the model will be trained for, also where the
-        task has fewer examples than the preset asks for.
+        task has fewer examples than the preset asks for. Where the clock ends training (`budget.match` is
+        "seconds") it is an estimate: `after_step` may be called for more steps, or for fewer.
         """
         model.requires_grad_(False)
         return model

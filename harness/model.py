@@ -72,8 +72,7 @@ class ModelSource:
                 use_safetensors=PICKLE not in self.trust,
                 weights_only=True,
                 trust_remote_code=REMOTE_CODE in self.trust,
-                # At the presets' lengths torch's CPU kernel of SDPA trains slower than eager attention.
-                attn_implementation="eager" if self.device == "cpu" else "sdpa",
+                attn_implementation=self._attention,
                 # Reported below, in words, with those that are absent.
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
@@ -98,22 +97,36 @@ class ModelSource:
         with self._readable("with its tokenizer"):
             return AutoTokenizer.from_pretrained(self.path, trust_remote_code=REMOTE_CODE in self.trust)
 
+    def empty(self, device: str = "meta") -> PreTrainedModel:
+        """The model without its weights, as `load` would make it; nothing is read but its configuration."""
+        import torch
+        from transformers import AutoConfig, AutoModelForCausalLM
+
+        trust = REMOTE_CODE in self.trust
+        config = AutoConfig.from_pretrained(self.path, trust_remote_code=trust)
+        with torch.device(device):
+            model: PreTrainedModel = AutoModelForCausalLM.from_config(
+                config,
+                trust_remote_code=trust,
+                dtype=getattr(torch, self.precision),
+                attn_implementation=self._attention,
+            )
+        return model
+
+    @property
+    def _attention(self) -> str:
+        # At the presets' lengths torch's CPU kernel of SDPA trains slower than eager attention.
+        return "eager" if self.device == "cpu" else "sdpa"
+
     def _check_size(self) -> None:
         """Refuse a configuration whose model would be out of all proportion to its files, before it is made.
 
         Raises:
             ModelError: It would.
         """
-        import torch
-        from transformers import AutoConfig, AutoModelForCausalLM
-
         if REMOTE_CODE in self.trust:  # it may not bear to be made without memory, and is trusted anyway
             return
-        config = AutoConfig.from_pretrained(self.path, trust_remote_code=False)
-        with torch.device("meta"):
-            empty = AutoModelForCausalLM.from_config(
-                config, trust_remote_code=False, dtype=torch.float32, attn_implementation="eager"
-            )
+        empty = self.empty()
         asked = sum(tensor.numel() for tensor in (*empty.parameters(), *empty.buffers()))
         stored = sum(path.stat().st_size for path in files(Path(self.path), self.trust))
         if asked > WEIGHTS_A_BYTE * stored + SPARE_WEIGHTS:

@@ -83,7 +83,9 @@ def estimate(
     if method.learning_rates:
         runs = 1 + cost(budget.trials)
         trained = min(budget.train_examples, size.train) * budget.epochs * (prompt + target)
-        seconds += runs * 6 * parameters * trained / (TRAINING_SHARE * environment.matmul_flops)
+        # Equal operations are full fine-tuning's, which is what this counts for every method anyway.
+        whole = 6 * parameters * trained / (TRAINING_SHARE * environment.matmul_flops)
+        seconds += runs * (budget.train_seconds or whole)
     return FIXED_SECONDS + seconds
 
 

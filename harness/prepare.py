@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from numbers import Real
 from typing import Any
 
-from harness import registry
+from harness import environment, registry
 from harness.errors import PluginError, TuneoffError, UsageError
 from harness.executor import first_line, where
-from harness.job import Prepared
+from harness.job import Job, Prepared
 from harness.method import Method
+from harness.model import ModelSource
 from harness.peftfile import PeftFile
 from harness.plan import TaskSize
 from harness.task import Example, Splits, Task, task_hash
@@ -27,6 +28,20 @@ Send = Callable[[Any], None]
 
 NAME = re.compile(r"[^./\\\s][^/\\\0\n]*")
 """Names of tasks and methods become folders of the results."""
+
+
+def probe(device: str, send: Send) -> environment.Environment:
+    """`environment.probe` in a worker, so that the parent never starts a GPU driver."""
+    return environment.probe(device)
+
+
+def chat_template(source: ModelSource, send: Send) -> str:
+    """SHA-256 of the model's chat template.
+
+    Raises:
+        ModelError: It has none.
+    """
+    return source.chat_template()
 
 
 def prepare(reference: str, hub: bool, test_examples: int, send: Send) -> Prepared:
@@ -121,6 +136,21 @@ def check_method(method: Method, trials: int) -> None:
             f"the budget tries {trials} learning rates of every method, and method {method.name!r} has "
             f"{len(method.learning_rates)}; give it more, or take a budget with fewer trials"
         )
+
+
+def check_unchanged(task: Task, method: Method, job: Job) -> None:
+    """Refuse a task or a method that is no longer what the run was planned with.
+
+    Raises:
+        UsageError: It has other data, or another configuration.
+    """
+    found = {
+        f"task {task.name!r}": task_hash(task, job.splits) == job.identity["task_hash"],
+        f"method {method.name!r}": dict(method.config()) == job.identity["method_config"],
+    }
+    for name, same in found.items():
+        if not same:
+            raise UsageError(f"{name} changed while the run went on; run the same command again")
 
 
 def check_adapter(reference: str, send: Send) -> str:

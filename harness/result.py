@@ -13,23 +13,21 @@ from typing import Any
 
 from harness.atomic import write_atomic
 from harness.errors import ResultError
+from harness.identity import check_identity, upgraded
 from harness.typed import build, check
 
-SCHEMA_VERSION = 3
-READABLE = (1, 2, 3)
-"""What an older version has not is read as None: 1 has no baselines, 2 no rungs, retention or readability."""
+SCHEMA_VERSION = 4
+READABLE = (1, 2, 3, 4)
+"""What an older version has not is read as None: 1 has no baselines, 2 no rungs, retention or readability.
+Its budget gets what 3 has not, see `identity`."""
 TEMPORARY = re.compile(r"\..+\.json\.\d+")
 """What `write_atomic` calls a result that is being written."""
 STATUSES = ("ok", "skipped", "oom", "degenerate", "failed", "timeout")
-IDENTITY: dict[str, Any] = {
-    **dict.fromkeys(("budget", "recipe", "model", "method_config"), Mapping[str, Any] | None),
-    "learning_rates": tuple[float, ...] | None,
-}
 ENVIRONMENT: dict[str, Any] = {
     "versions": Mapping[str, Any] | None,
     **dict.fromkeys(("memory_bytes", "gpu_memory_bytes"), float | None),
 }
-"""What a report reads of the two mappings, which are otherwise free."""
+"""What a report reads of the mapping, which is otherwise free."""
 FINAL = frozenset({"ok", "skipped", "degenerate"})
 """Statuses that the same command again would only reproduce; the others are tried again."""
 
@@ -116,7 +114,10 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Training:
-    """The training run that was evaluated. `tokens` counts real tokens, not padding."""
+    """The training run that was evaluated: what it saw, repetitions included; `tokens` without padding.
+
+    `drawn` are the different examples that it drew on, of which `truncated` were cut.
+    """
 
     steps: int
     examples: int
@@ -125,6 +126,7 @@ class Training:
     learning_rate: float
     truncated: int
     trials: tuple[Trial, ...] = ()
+    drawn: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -226,10 +228,8 @@ class Result:
         if "model_bytes" not in body:
             body["adapter_bytes"] = None  # it was the size in memory of the trained tensors
         body["schema_version"] = SCHEMA_VERSION
-        result = build(cls, body)
-        check(result.identity, IDENTITY, "identity")
-        check(result.identity.get("budget") or {}, {"epochs": int | None}, "identity.budget")
-        check(result.identity.get("model") or {}, {"trust": tuple[str, ...] | None}, "identity.model")
+        result = build(cls, {**body, "identity": upgraded(body.get("identity"))})
+        check_identity(result.identity)
         check(result.environment, ENVIRONMENT, "environment")
         return result
 

@@ -65,6 +65,7 @@ def execute(
         ) from error
     with held:
         grid.store.tidy()
+        _check_kind(grid)
         kept = {} if force else _earlier(grid, listener)
         listener.start(grid.cells)
         base = _measure_base(grid, kept, executor, listener)
@@ -187,6 +188,32 @@ def _earlier(grid: Grid, listener: Listener) -> dict[Cell, Result]:
         if result.status in FINAL:
             kept[cell] = result
     return kept
+
+
+def _check_kind(grid: Grid) -> None:
+    """Refuse a folder whose other cells are of another kind of budget: no report could compare them.
+
+    Raises:
+        UsageError: It holds some.
+    """
+    names = ("match", "train_seconds")
+    own = {
+        grid.store.path(grid.tasks[cell.task].name, grid.methods[cell.method].name, cell.seed)
+        for cell in grid.cells
+    }
+    wanted = [getattr(grid.budget, name) for name in names]
+    for path in grid.store.paths():
+        if path in own:
+            continue
+        try:
+            budget = grid.store.read(path).identity.get("budget") or {}
+        except DamagedError:
+            continue
+        if [budget.get(name) for name in names] != wanted:
+            raise UsageError(
+                f"{path} was made under another --match, and a results folder holds one kind; name another "
+                "with --results"
+            )
 
 
 def _writable(folder: Path, option: str) -> None:

@@ -9,9 +9,10 @@ Loss is the mean cross-entropy over target tokens; how it and the update are com
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -31,13 +32,36 @@ class Trained:
 
     Attributes:
         curve: One point a step.
+        examples: Sequences seen, repetitions included.
         tokens: Real tokens seen, padding excluded.
+        positions: Tokens seen, padding included.
         degenerate: Why the run cannot count as training, or None.
     """
 
     curve: tuple[Point, ...]
+    examples: int
     tokens: int
+    positions: int
     degenerate: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TimeLimit:
+    """Where the clock ends a run.
+
+    Attributes:
+        seconds: Of the train clock; no step starts after them.
+        more: The batches after those that were expected to fill the time.
+    """
+
+    seconds: float
+    more: Iterable[Batch]
+
+    def place(self, elapsed: float, steps: int) -> float | None:
+        """Where the next step stands among `steps` that fill the time, from 1; None where it is over."""
+        if elapsed >= self.seconds:
+            return None
+        return min(steps, 1 + steps * elapsed / self.seconds)
 
 
 class Optimizer(Protocol):
@@ -81,8 +105,11 @@ def target_loss(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
     return torch.nn.functional.cross_entropy(logits.float(), batch.targets)
 
 
-def rate_at(step: int, steps: int, peak: float) -> float:
-    """Learning rate of `step` (from 1): linear warm-up over the first tenth, then linear decay to zero."""
+def rate_at(step: float, steps: int, peak: float) -> float:
+    """Learning rate of `step` (from 1): linear warm-up over the first tenth, then linear decay to zero.
+
+    Between two steps it is between their rates, for schedules that follow the clock.
+    """
     warmup = max(1, round(RECIPE.warmup_share * steps))
     return peak * min(step / warmup, (steps - step + 1) / (steps - warmup + 1))
 
@@ -98,26 +125,36 @@ def train(
     penalty: Callable[[PreTrainedModel], torch.Tensor | None],
     after_step: Callable[[PreTrainedModel, int], None],
     progress: Callable[[int, int], None],
+    limit: TimeLimit | None = None,
 ) -> Trained:
     """Train what `optimizer` holds on `batches`, one step each.
+
+    With a `limit` the batches are what was expected to fill its time: training goes on beyond them, or ends
+    before, and the learning rate follows the share of the time that is gone.
 
     `penalty` and `after_step` are the method's (see `Method`); the recorded losses are without the penalty.
     Stops at the first loss or gradient that is not finite.
     """
     model.train()
     curve: list[Point] = []
-    tokens, degenerate = 0, None
+    examples = tokens = positions = 0
+    degenerate = None
     start = time.perf_counter()
-    for step, cpu_batch in enumerate(batches, 1):
+    for step, cpu_batch in enumerate(itertools.chain(batches, limit.more if limit else ()), 1):
+        place = limit.place(time.perf_counter() - start, len(batches)) if limit else step
+        if place is None:
+            break
         batch = cpu_batch.to(device)
-        rate = rate_at(step, len(batches), learning_rate)
+        rate = rate_at(place, len(batches), learning_rate)
         loss = loss_of(model, batch)
         extra = penalty(model)
         (loss if extra is None else loss + extra).backward()  # type: ignore[no-untyped-call]
         norm = optimizer.step(rate)
         after_step(model, step)
         optimizer.finish_step()
+        examples += batch.ids.shape[0]
         tokens += batch.tokens
+        positions += batch.ids.numel()
         value = loss.item()
         curve.append(
             Point(
@@ -129,7 +166,7 @@ def train(
                 grad_norm=finite(norm),
             )
         )
-        progress(step, len(batches))
+        progress(min(step, len(batches)), len(batches))
         if not math.isfinite(value) or not math.isfinite(norm):
             degenerate = f"loss {value} and gradient norm {norm} at step {step}"
             break
@@ -138,4 +175,6 @@ def train(
         degenerate = "every gradient was zero"
     if degenerate is None and len(curve) > 1 and len({point.loss for point in curve}) == 1:
         degenerate = "the loss never moved"
-    return Trained(curve=tuple(curve), tokens=tokens, degenerate=degenerate)
+    return Trained(
+        curve=tuple(curve), examples=examples, tokens=tokens, positions=positions, degenerate=degenerate
+    )

@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING, Any
 import torch
 import transformers  # noqa: F401 -- so that forked cells find it loaded
 
-from harness import adapter, environment, registry, sandbox, tune
+from harness import adapter, matching, registry, sandbox, tune
 from harness.data import Batch, Encoder, batches, draw, solved
 from harness.engine import engine
-from harness.errors import PluginError, UsageError
+from harness.errors import PluginError
 from harness.examine import Examiner
 from harness.flops import forward_formula, train_step_flops
 from harness.job import Job
 from harness.method import Method
-from harness.model import ModelSource, count_parameters, quieten
-from harness.prepare import Send, check_adapter, prepare
+from harness.model import count_parameters, quieten
+from harness.plan import TRAINING_SHARE
+from harness.prepare import Send, chat_template, check_adapter, check_unchanged, prepare, probe
 from harness.profiler import Profiler, keep_freed_memory
 from harness.result import Result, Retention, Store, Training, Trial
 from harness.retention import compare, measure_base, passage_losses, passages_for
-from harness.task import Task, task_hash
-from harness.train import Optimizer, Trained, train
+from harness.task import Task
+from harness.train import Optimizer, TimeLimit, Trained, train
 
 if torch.version.cuda is None:
     # It takes 1.4 s with all it imports. Where there may be a GPU each cell imports it for itself: what
@@ -49,20 +50,6 @@ TARGET_SLACK = 1.25
 """Generation may run this much longer than the longest target seen in training."""
 
 
-def probe(device: str, send: Send) -> environment.Environment:
-    """`environment.probe` in a worker, so that the parent never starts a GPU driver."""
-    return environment.probe(device)
-
-
-def chat_template(source: ModelSource, send: Send) -> str:
-    """SHA-256 of the model's chat template.
-
-    Raises:
-        ModelError: It has none.
-    """
-    return source.chat_template()
-
-
 def run_cell(job: Job, send: Send) -> Result:
     """Run one cell and store its result, before anything can happen to this process."""
     quieten()
@@ -82,17 +69,11 @@ class _Cell:
         self.budget = job.budget
         self.device = job.environment.device
         self.task: Task = registry.task(job.task, hub=job.hub)
-        if task_hash(self.task, job.splits) != job.identity["task_hash"]:
-            raise UsageError(
-                f"task {self.task.name!r} changed while the run went on; run the same command again"
-            )
         self.method: Method = registry.method(job.method)
-        if dict(self.method.config()) != job.identity["method_config"]:
-            raise UsageError(
-                f"method {self.method.name!r} changed while the run went on; run the same command again"
-            )
+        check_unchanged(self.task, self.method, job)
         self.engine = engine(job.engine)
         self.profiler = Profiler(self.device)
+        self.batches: Sequence[Batch] = ()
         self.train_examples = draw(job.splits.train, self.budget.train_examples, job.seed)
         # A task may have fewer examples than the preset asks for, and so fewer steps.
         self.own_budget = replace(self.budget, train_examples=len(self.train_examples))
@@ -103,8 +84,11 @@ class _Cell:
         with self._phase("encode"):
             self.encoder = Encoder(job.source.tokenizer(), self.budget.max_length, chat=job.chat)
             self._encode()
+        if self.batches and self.budget.match != "examples":
+            with self._phase("calibrate"):
+                self.batches = self.supply.first(self._calibrated())
         with self._phase("load"):
-            self.model = self._fresh_model()
+            self.model = self._fresh_model(self.batches)
         base = Result(
             status="ok",
             reason=None,
@@ -142,20 +126,20 @@ class _Cell:
         optimizer = self._optimizer(self.model)
         with self._phase("flops"):
             flops = train_step_flops(self.model, self.typical.to(self.device))
-        scale = sum(batch.ids.numel() for batch in self.batches) / self.typical.ids.numel()
-        self.work = flops.counted * scale
+        self.work = flops.counted * self._scale(matching.positions(self.batches))
         rate, trials = self.method.learning_rates[0], tuple[Trial, ...]()
         if self.budget.trials > 1:
             del self.model, optimizer  # the trials need their room
             with self._phase("tune"):
                 rates = self.method.learning_rates[: self.budget.trials]
-                rate, trials = tune.choose(rates, len(self.batches), self._attempt)
-                self.model = self._fresh_model()
+                rate, trials = tune.choose(rates, self._attempt)
+                self.model = self._fresh_model(self.batches)
                 optimizer = self._optimizer(self.model)
         with self._phase("compile"):
             compiled = self.engine.compile(self.model, self.batches, self.work)
         with self._phase("train"):
-            trained = self._train(self.model, optimizer, self.batches, rate, "train")
+            seconds = self.budget.train_seconds
+            trained = self._train(self.model, optimizer, self.batches, rate, "train", seconds)
         self.engine.release(self.model)
         with self._phase("retention"):
             kept = self._retention()
@@ -163,10 +147,7 @@ class _Cell:
             saved = adapter.size_on_disk(self.model)
         return replace(
             base,
-            environment={
-                **base.environment,
-                "engine": {"name": self.engine.name, **compiled.to_dict()},
-            },
+            environment={**base.environment, "engine": {"name": self.engine.name, **compiled.to_dict()}},
             status="degenerate" if trained.degenerate else "ok",
             reason=trained.degenerate,
             curve=trained.curve,
@@ -175,8 +156,8 @@ class _Cell:
             retention=kept,
             train=self._training(trained, rate, trials),
             flops={
-                "train": self.work,
-                "train_formula": flops.formula * scale,
+                "train": flops.counted * self._scale(trained.positions),
+                "train_formula": flops.formula * self._scale(trained.positions),
                 "evaluate": None,
             },
         )
@@ -194,11 +175,11 @@ class _Cell:
             energy_joules=sum(known) if known and len(known) == len(joules) else None,
         )
 
-    def _fresh_model(self, steps: int | None = None) -> PreTrainedModel:
-        """A newly loaded model, adapted for all or for so many steps; the same for the same seed."""
+    def _fresh_model(self, made: Sequence[Batch]) -> PreTrainedModel:
+        """A newly loaded model, adapted for a step on each of the batches; the same for the same seed."""
         budget = self.own_budget
-        if steps is not None:
-            budget = replace(budget, epochs=1, train_examples=steps * budget.batch_size)
+        if made and len(made) != budget.steps:
+            budget = replace(budget, epochs=1, train_examples=len(made) * budget.batch_size)
         gc.collect()
         torch.manual_seed(self.job.seed)
         model = self._model(self.method.load(self.job.source), "load")
@@ -230,15 +211,29 @@ class _Cell:
             device=self.device,
             send=self.send,
         )
-        self.batches: Sequence[Batch] = ()
         if self.method.learning_rates:
             pad, seed = self.encoder.end, self.job.seed
-            self.batches = batches(
-                encoded, batch_size=budget.batch_size, epochs=budget.epochs, seed=seed, pad=pad
-            )
+            self.supply = matching.Supply(encoded, batch_size=budget.batch_size, seed=seed, pad=pad)
+            self.batches = self.supply.first(self.own_budget.steps)
             # One sequence of median length stands for all in the count of operations.
             middle = sorted(encoded, key=lambda sequence: len(sequence.ids))[len(encoded) // 2]
             (self.typical,) = batches([middle], batch_size=1, epochs=1, seed=seed, pad=pad)
+
+    def _calibrated(self) -> int:
+        """Steps that equal operations or equal seconds give the method, found on a throwaway model."""
+        model, seconds = self._fresh_model(self.batches), self.budget.train_seconds
+        if seconds is None:
+            own = train_step_flops(model, self.typical.to(self.device)).counted
+            ratio = matching.full_flops(self.job.source, self.typical) / own
+            return matching.steps_of_equal_flops(self.supply, ratio * matching.positions(self.batches))
+        few, optimizer = self.supply.first(matching.CALIBRATION_STEPS), self._optimizer(model)
+        self.engine.compile(model, few, TRAINING_SHARE * self.job.environment.matmul_flops * seconds)
+        trained = self._train(model, optimizer, few, min(self.method.learning_rates), "calibrate")
+        return matching.steps_of_equal_seconds(seconds, self.batches, few, trained.curve)
+
+    def _scale(self, seen: int) -> float:
+        """How often the operations of the typical sequence go into those of so many positions."""
+        return seen / self.typical.ids.numel()
 
     def _retention(self) -> dict[str, Retention] | None:
         """What the trained model still knows beside what the base knew, where that was measured."""
@@ -249,7 +244,13 @@ class _Cell:
         return compare(self.job.base.losses, after)
 
     def _train(
-        self, model: PreTrainedModel, optimizer: Optimizer, made: Sequence[Batch], rate: float, label: str
+        self,
+        model: PreTrainedModel,
+        optimizer: Optimizer,
+        made: Sequence[Batch],
+        rate: float,
+        label: str,
+        seconds: float | None = None,
     ) -> Trained:
         torch.manual_seed(self.job.seed)
         return train(
@@ -262,26 +263,30 @@ class _Cell:
             penalty=self.method.penalty,
             after_step=self.method.after_step,
             progress=lambda done, total: self.send((label, done, total)),
+            limit=TimeLimit(seconds=seconds, more=self.supply.after(len(made))) if seconds else None,
         )
 
     def _training(self, trained: Trained, rate: float, trials: tuple[Trial, ...]) -> Training:
         return Training(
             steps=len(trained.curve),
-            examples=len(self.train_examples) * self.budget.epochs,
+            examples=trained.examples,
             tokens=trained.tokens,
             tokens_per_second=trained.tokens / self.profiler.phases["train"].seconds,
             learning_rate=rate,
             truncated=self.truncated,
             trials=trials,
+            drawn=len(self.train_examples),
         )
 
-    def _attempt(self, rate: float, steps: int, label: str) -> float:
-        """Mean score on dev after `steps` steps at a rate; 0 where they were no training."""
-        model, made = self._fresh_model(steps), self.batches[:steps]
+    def _attempt(self, rate: float, share: float, label: str) -> tuple[float, int]:
+        """Mean score on dev after a share of a run at a rate, 0 where it was no training; and its steps."""
+        made = self.batches[: max(1, int(share * len(self.batches)))]
+        seconds = None if self.budget.train_seconds is None else share * self.budget.train_seconds
+        model = self._fresh_model(made)
         optimizer = self._optimizer(model)
-        self.engine.compile(model, made, self.work * steps / len(self.batches))
-        trained = self._train(model, optimizer, made, rate, label)
+        self.engine.compile(model, made, self.work * len(made) / len(self.batches))
+        trained = self._train(model, optimizer, made, rate, label, seconds)
         self.engine.release(model)
         if trained.degenerate is not None:
-            return 0.0
-        return self.examiner.examine(model, self.dev_examples, label).mean
+            return 0.0, len(trained.curve)
+        return self.examiner.examine(model, self.dev_examples, label).mean, len(trained.curve)

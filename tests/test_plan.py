@@ -5,7 +5,7 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 
 from harness import registry
-from harness.budget import PRESETS, preset
+from harness.budget import PRESETS, matched, parse_match, preset
 from harness.environment import Environment
 from harness.errors import UsageError
 from harness.plan import TaskSize, estimate, plan, total_seconds
@@ -38,6 +38,41 @@ def test_an_unknown_budget_names_the_nearest() -> None:
         preset("quik")
 
 
+@pytest.mark.parametrize(
+    ("text", "parsed"), [("examples", ("examples", None)), ("flops", ("flops", None)),
+                         ("seconds", ("seconds", None)), ("seconds=90", ("seconds", 90))],
+)  # fmt: skip
+def test_a_match_is_a_kind_and_perhaps_its_seconds(text: str, parsed: tuple[str, int | None]) -> None:
+    assert parse_match(text) == parsed
+
+
+@pytest.mark.parametrize("text", ["", "steps", "flops=3", "seconds=", "seconds=1.5", "seconds=-2", "=9"])
+def test_any_other_match_says_what_is_allowed(text: str) -> None:
+    with pytest.raises(UsageError, match="none of examples, seconds, flops, or seconds=N"):
+        parse_match(text)
+
+
+def test_every_preset_has_seconds_of_its_own() -> None:
+    for budget in PRESETS.values():
+        timed = matched(budget, "seconds", None)
+        assert timed.train_seconds is not None
+        assert 1 <= timed.train_seconds < budget.timeout_seconds
+        assert matched(budget, "examples", None) == budget
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0, "at least 1"), (1800, "do not fit into a cell")])
+def test_seconds_must_fit_into_a_cell(seconds: int, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        matched(preset("quick"), "seconds", seconds)
+
+
+def test_seconds_belong_to_their_kind_of_budget() -> None:
+    with pytest.raises(UsageError, match="only then"):
+        replace(preset("quick"), train_seconds=5)
+    with pytest.raises(UsageError, match="unknown kind of budget 'flop'; did you mean 'flops'"):
+        replace(preset("quick"), match="flop")
+
+
 def test_the_grid_is_tasks_by_methods_by_seeds() -> None:
     methods = {name: registry.method(name) for name in ("zero-shot", "full", "lora-r16")}
     cells = plan({"legal": LEGAL, "code": CODE}, methods, replace(preset("quick"), seeds=2), HERE)
@@ -65,4 +100,10 @@ def test_estimates_order_cells_as_they_really_are() -> None:
     legal = estimate(LEGAL, full, quick, HERE, 135e6)
     assert estimate(LEGAL, zero, quick, HERE, 135e6) < legal < estimate(CODE, full, quick, HERE, 135e6)
     assert estimate(LEGAL, full, replace(quick, trials=3), HERE, 135e6) > 2 * legal
+    timed = replace(quick, match="seconds", train_seconds=90)
+    assert (
+        90
+        < estimate(LEGAL, full, timed, HERE, 135e6)
+        == estimate(LEGAL, registry.method("prompt-tuning"), timed, HERE, 135e6)
+    )
     assert 10 < legal < 120  # about 45 s as measured on two such cores

@@ -15,7 +15,8 @@ from tests import synthetic
 
 IDENTITY = {
     "task_version": 1, "task_hash": "abc", "data": "embedded", "chat_template": None, "shots": 0,
-    "model": {"source": "embedded", "sha256": "ab"}, "budget": {"name": "ci", "train_examples": 128},
+    "model": {"source": "embedded", "sha256": "ab"},
+    "budget": {"name": "ci", "train_examples": 128, "match": "examples"},
     "precision": "bfloat16", "versions": {"torch": "2.13.0"}, "method_config": {"r": 16},
 }  # fmt: skip
 TASKS, METHODS = ("one", "two"), ("zero-shot", "full", "lora-r16")
@@ -219,8 +220,12 @@ def test_a_baseline_that_failed_cannot_be_compared_with():
         ({"data": "hub"}, "data: embedded -> hub"),
         ({"chat_template": "x"}, "chat_template: None -> x"),
         ({"model": {"source": "embedded", "sha256": "cd"}}, "model.sha256: ab -> cd"),
-        ({"budget": {"name": "ci", "train_examples": 64}}, "budget.train_examples: 128 -> 64"),
-        ({"budget": {"name": "ci", "train_examples": 128, "trials": 3}}, "budget.trials: absent -> 3"),
+        ({"budget": {**IDENTITY["budget"], "train_examples": 64}}, "budget.train_examples: 128 -> 64"),
+        ({"budget": {**IDENTITY["budget"], "trials": 3}}, "budget.trials: absent -> 3"),
+        (
+            {"budget": {**IDENTITY["budget"], "match": "flops"}},
+            "budget.match: examples -> flops",
+        ),
         ({"precision": "float32"}, "precision: bfloat16 -> float32"),
     ],
 )
@@ -240,7 +245,7 @@ def test_other_conditions_are_not_comparable_and_named(identity, field):
         ({"versions": {"torch": "2.14.0"}}, "versions.torch: 2.13.0 -> 2.14.0"),
         ({"method_config": {"r": 8}}, "method_config.r: 16 -> 8"),
         ({"machine": "other"}, "machine: None -> other"),
-        ({"budget": {"name": "mine", "train_examples": 128}}, None),
+        ({"budget": {**IDENTITY["budget"], "name": "mine"}}, None),
         ({"model": {"source": "/a/folder", "sha256": "ab"}}, None),
     ],
 )

@@ -271,6 +271,22 @@ def test_results_of_another_budget_are_never_mixed_or_replaced(
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_a_folder_holds_one_kind_of_budget(
+    toy_folder: Path, tmp_path: Path, executor: Executor, force: bool
+) -> None:
+    chosen = settings(toy_folder, tmp_path, "zero-shot")
+    go(chosen, executor)
+    other = replace(chosen, match="flops")
+    if not force:
+        with pytest.raises(UsageError, match="made with another budget"):
+            go(other, executor)
+    # Another method's cells would stand beside them, whether theirs run again or not.
+    with pytest.raises(UsageError, match="under another --match, and a results folder holds one kind"):
+        go(replace(other, methods="few-shot"), executor, force=force)
+    assert [path.parent.name for path in Store(tmp_path / "results").paths()] == ["zero-shot"]
+
+
 def test_two_runs_on_one_folder_are_refused(toy_folder: Path, tmp_path: Path, executor: Executor) -> None:
     grid = build(settings(toy_folder, tmp_path, "zero-shot"), executor, Listener())
     grid.store.root.mkdir(parents=True)

@@ -1,9 +1,11 @@
 """The training loop: both engines against each other, golden losses, and degenerate runs."""
 
+import itertools
 import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from harness.budget import RECIPE, preset
 from harness.data import Batch, Encoder, batches
 from harness.engine import engine
 from harness.model import ModelSource, resolve
-from harness.train import Trained, rate_at, target_loss, train
+from harness.train import TimeLimit, Trained, rate_at, target_loss, train
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
 
@@ -44,6 +46,7 @@ def fit(
     name: str = "fast",
     precision: str = "float32",
     method: str = "full",
+    limit: TimeLimit | None = None,
 ) -> Trained:
     chosen, owner = engine(name), registry.method(method)
     return train(
@@ -56,6 +59,7 @@ def fit(
         penalty=owner.penalty,
         after_step=owner.after_step,
         progress=lambda done, total: None,
+        limit=limit,
     )
 
 
@@ -110,6 +114,29 @@ def test_rate_warms_up_then_falls_to_nearly_zero() -> None:
     assert rates == sorted(rates[:warmup]) + sorted(rates[warmup:], reverse=True)
     assert 0 < rates[-1] < 0.05
     assert rate_at(1, 1, 1.0) == 1.0
+
+
+@pytest.mark.parametrize("seconds", [2.0, 6.0, 9.5])
+def test_the_clock_ends_a_run_and_sets_its_rate(
+    toy: ModelSource, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    ticks = itertools.count()
+    # The clock is read as a run starts, before each step and after it: half a second between two readings.
+    monkeypatch.setattr("harness.train.time", SimpleNamespace(perf_counter=lambda: next(ticks) / 2))
+    model, planned = adapted(toy, "full"), made(toy)
+    limit = TimeLimit(seconds=seconds, more=itertools.cycle(planned))
+    curve = fit(model, planned, 1.0, limit=limit).curve
+    assert curve[-1].seconds - 1 < seconds <= curve[-1].seconds + 0.5
+    shares = [(point.seconds - 0.5) / seconds for point in curve]
+    places = [min(len(planned), 1 + len(planned) * share) for share in shares]
+    rates = [rate_at(place, len(planned), 1.0) for place in places]
+    assert [point.learning_rate for point in curve] == pytest.approx(rates)
+
+
+def test_time_for_just_the_planned_steps_gives_the_usual_rates() -> None:
+    limit = TimeLimit(seconds=20.0, more=())
+    places = [limit.place(2.0 * done, 10) for done in range(11)]
+    assert places == [*range(1, 11), None]
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(toy: ModelSource) -> None:

@@ -9,21 +9,20 @@ from harness.tune import choose, cost, rungs
 
 
 @pytest.mark.parametrize(
-    ("trials", "steps", "expected"),
+    ("trials", "expected"),
     [
-        (1, 28, []),
-        (2, 28, [(2, 14)]),
-        (3, 28, [(3, 7), (2, 14)]),
-        (4, 28, [(4, 7), (2, 14)]),
-        (5, 100, [(5, 12), (3, 25), (2, 50)]),
-        (8, 100, [(8, 12), (4, 25), (2, 50)]),
-        (4, 2, [(4, 1), (2, 1)]),
+        (1, []),
+        (2, [(2, 1 / 2)]),
+        (3, [(3, 1 / 4), (2, 1 / 2)]),
+        (4, [(4, 1 / 4), (2, 1 / 2)]),
+        (5, [(5, 1 / 8), (3, 1 / 4), (2, 1 / 2)]),
+        (8, [(8, 1 / 8), (4, 1 / 4), (2, 1 / 2)]),
     ],
 )
-def test_rungs_halve_the_rates_and_double_the_steps(
-    trials: int, steps: int, expected: list[tuple[int, int]]
+def test_rungs_halve_the_rates_and_double_the_training(
+    trials: int, expected: list[tuple[int, float]]
 ) -> None:
-    assert list(rungs(trials, steps)) == expected
+    assert list(rungs(trials)) == expected
 
 
 def test_the_cost_grows_with_the_logarithm_of_the_trials() -> None:
@@ -31,7 +30,7 @@ def test_the_cost_grows_with_the_logarithm_of_the_trials() -> None:
 
 
 def tuned(scores: dict[tuple[float, int], float], rates: list[float]) -> tuple[float, tuple[Trial, ...]]:
-    return choose(rates, 28, lambda rate, steps, label: scores[rate, steps])
+    return choose(rates, lambda rate, share, label: (scores[rate, int(28 * share)], int(28 * share)))
 
 
 def test_the_better_half_goes_on_and_the_last_rung_decides() -> None:

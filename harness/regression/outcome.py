@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import ResultError
-from harness.result import ENVIRONMENT, IDENTITY, STATUSES, DamagedError, Result, Store
+from harness.identity import check_identity
+from harness.result import ENVIRONMENT, STATUSES, DamagedError, Result, Store
 from harness.typed import check
 
 
@@ -40,7 +41,7 @@ class Outcome:
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
             raise ResultError(f"status {self.status!r:.80} is not one of {', '.join(STATUSES)}")
-        check(self.identity, IDENTITY, "identity")
+        check_identity(self.identity)
         check(self.environment, ENVIRONMENT, "environment")
         for item, score in self.scores.items():
             if not 0 <= score <= 1:

@@ -48,6 +48,7 @@ PHASES = {
     "encode": "#F0E442",
     "compile": "#000000",
     "flops": "#CC79A7",
+    "calibrate": "#DDCC77",
     "tune": "#56B4E9",
     "train": "#0072B2",
     "retention": "#009E73",

@@ -12,7 +12,7 @@ import jinja2
 
 from harness.atomic import write_atomic
 from harness.errors import ResultError
-from harness.report import article, chart, reproduce, table, words
+from harness.report import article, chart, details, reproduce, table, words
 from harness.report.comparisons import Comparisons, compare
 from harness.report.findings import cautions, findings
 from harness.report.rows import Board, Row, board, compared, methods_of
@@ -72,6 +72,7 @@ def render(results: Sequence[Result], folder: Path, *, name: str, studies: str |
     page = TEMPLATES.get_template("report.md.jinja").render(
         title=f"Tuneoff report: {words.escaped(name)}",
         lead=reproduce.lead(results),
+        kind=reproduce.kind(results),
         memory=_memory(results),
         gain=table.GAIN,
         disk=DISK if any(cell.model_bytes for cell in results) else "",
@@ -84,11 +85,11 @@ def render(results: Sequence[Result], folder: Path, *, name: str, studies: str |
         overall=_overall(rows, comparisons),
         charts=charts,
         studies=studies,
-        unfinished=_markdown(table.unfinished_table(results)),
-        truncation=_markdown(table.truncation_table(rows)),
-        answers=_markdown(table.answers_table(rows)),
-        retention=_markdown(table.retention_table(rows)),
-        trials=_markdown(table.trials_table(results)),
+        unfinished=_markdown(details.unfinished_table(results)),
+        truncation=_markdown(details.truncation_table(rows)),
+        answers=_markdown(details.answers_table(rows)),
+        retention=_markdown(details.retention_table(rows)),
+        trials=_markdown(details.trials_table(results)),
         command=reproduce.command(results, list(rows), methods_of(rows)),
         settings=reproduce.settings(results, methods_of(rows)),
     )

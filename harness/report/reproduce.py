@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from harness.report import table, words
+from harness.report import details, table, words
 from harness.result import Result
 from harness.text import printable
 from harness.vetting import PICKLE, REMOTE_CODE
@@ -31,10 +31,24 @@ def lead(results: Sequence[Result]) -> str:
     counts = ", ".join(f"{statuses.count(status)} {status}" for status in sorted(set(statuses)))
     return (
         f"Base model {_either(_identified(results, 'model', 'source'))} under the budget "
-        f"{_either(_identified(results, 'budget', 'name'))} on {_either(_around(results, 'device_name'))} "
+        f"{_either(_identified(results, 'budget', 'name'))}{_alike(results)} "
+        f"on {_either(_around(results, 'device_name'))} "
         f"in {_either(_around(results, 'precision'))}: {_count({cell.task for cell in results}, 'task')}, "
         f"{_count({cell.method for cell in results}, 'method')}, {_count(results, 'cell')} ({counts})."
     )
+
+
+def kind(results: Sequence[Result]) -> str:
+    """What the budget makes the same for every method, in a sentence or two."""
+    stream = "All read the same batches in the same order, pass after pass, and stop at different ones."
+    said = {
+        "examples": "All methods train on the same examples, in the same order and equally often.",
+        "seconds": f"All methods train for {_seconds(results)} of the train clock and finish the step that "
+        f"they are in then. {stream}",
+        "flops": "All methods train for the operations that full fine-tuning spends on the budget's "
+        f"examples, to the nearest step. {stream}",
+    }
+    return " ".join(said[match] for match in _identified(results, "budget", "match") if match in said)
 
 
 def command(results: Sequence[Result], tasks: Sequence[str], methods: Sequence[str]) -> str:
@@ -42,6 +56,7 @@ def command(results: Sequence[Result], tasks: Sequence[str], methods: Sequence[s
     budgets, models = _identified(results, "budget", "name"), _identified(results, "model", "source")
     parts = ["python -m harness run", f"--tasks {_argument(tasks)}", f"--methods {_argument(methods)}"]
     parts += [f"--budget {_argument(budgets[:1])}"] if budgets else []
+    parts += [f"--match {_argument([match])}"] if (match := _matched(results)) else []
     parts += [f"--seeds {len({cell.seed for cell in results})}"]
     parts += [f"--model {_argument(models[:1])}"] if models else []
     parts += ["--data hub"] if _known(cell.identity.get("data") for cell in results) == ["hub"] else []
@@ -74,12 +89,31 @@ def settings(results: Sequence[Result], methods: Sequence[str]) -> list[str]:
     return [table.markdown(frame, figures=False) for frame in frames if frame is not None]
 
 
+def _seconds(results: Sequence[Result]) -> str:
+    return " or ".join(words.seconds(value) for value in _identified(results, "budget", "train_seconds"))
+
+
+def _alike(results: Sequence[Result]) -> str:
+    """What the budget matches, where it is not the usual."""
+    said = {"seconds": f", {_seconds(results)} of training for every method,",
+            "flops": ", equal operations for every method,"}  # fmt: skip
+    return "".join(said.get(match, "") for match in _identified(results, "budget", "match"))
+
+
+def _matched(results: Sequence[Result]) -> str | None:
+    """The argument of `--match`, None where it is the default."""
+    for match in _identified(results, "budget", "match"):
+        seconds = _identified(results, "budget", "train_seconds")
+        return None if match == "examples" else f"{match}={seconds[0]}" if seconds else str(match)
+    return None
+
+
 def _machine(results: Sequence[Result]) -> dict[str, str]:
     found = {}
     for name, key in MACHINE.items():
         values = _around(results, key)
         found[name] = _either([words.gigabytes(value) for value in values] if "bytes" in key else values)
-    for kind in table.PASSAGES:
+    for kind in details.PASSAGES:
         passages = [(cell.retention or {}).get(kind) for cell in results]
         if hashes := _known(one.sha256 for one in passages if one):
             found[f"passages of {kind}, SHA-256"] = _either(hashes)

@@ -27,6 +27,8 @@ class Row:
         items: Test items that every seed scored.
         seconds: Duration of the train phase.
         peak_bytes: Peak memory of the train phase.
+        steps: Optimizer steps.
+        examples: Examples seen in training, repetitions included.
         joules: Energy of the train phase.
         flops: Counted training FLOPs.
         trainable: Parameters trained.
@@ -45,6 +47,8 @@ class Row:
     items: int
     seconds: float | None
     peak_bytes: float | None
+    steps: float | None
+    examples: float | None
     joules: float | None
     flops: float | None
     trainable: float | None
@@ -192,6 +196,8 @@ def _row(task: str, method: str, cells: list[Result]) -> Row:
         items=items,
         seconds=_train(ok, lambda phase: phase.seconds),
         peak_bytes=_train(ok, lambda phase: phase.peak_bytes),
+        steps=mean([cell.train.steps for cell in ok if cell.train]),
+        examples=mean([cell.train.examples for cell in ok if cell.train]),
         joules=_train(ok, lambda phase: phase.energy_joules),
         flops=mean([(cell.flops or {}).get("train") for cell in ok]),
         trainable=mean([(cell.parameters or {}).get("trainable") if cell.train else 0 for cell in ok]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -12,20 +11,18 @@ from harness.report import words
 from harness.report.article import CLAIMS
 from harness.report.comparisons import Comparisons
 from harness.report.rows import Board, Row, gain, mean, mean_spread, methods_of, shares, without_model
-from harness.result import Item, Result
+from harness.result import Result
 
 GAIN = "full's gain kept"
-OUTCOMES = ("right", "wrong", "wrong, unfinished", "not readable", "not readable, unfinished")
-"""What may become of a test item; a score below 1 counts as wrong."""
-PASSAGES = ("prose", "code")
-"""What a result's retention is measured on."""
 ON_DISK = "on disk"
 SEEDS = "between seeds"
 """Column of the spread of the seeds' means."""
+STEPS, SEEN = "steps", "examples seen"
 OPTIONAL = (
-    SEEDS, ON_DISK, "of the model's size", "of full's FLOPs", "of full's seconds", "of full's energy", GAIN,
+    SEEDS, STEPS, SEEN, ON_DISK, "of the model's size", "of full's FLOPs", "of full's seconds",
+    "of full's energy", GAIN,
 )  # fmt: skip
-"""Columns of the task table that are left out where no method has a figure."""
+"""Columns of the task table that are left out where no method has a figure, or all have the same."""
 
 
 def markdown(frame: pd.DataFrame, *, figures: bool = True) -> str:
@@ -40,6 +37,7 @@ def task_table(rows: Mapping[str, Row]) -> pd.DataFrame:
     full = rows.get("full")
     metric = next((row.metric for row in rows.values() if row.metric), None)
     quality = f"quality ({words.code(metric)})" if metric else "quality"
+    uneven = len({(row.steps, row.examples) for row in rows.values() if row.steps}) > 1
     lines: list[dict[str, str]] = []
     if rule := without_model(rows):
         lines.append({"method": f"no model: {words.escaped(rule[0])}", quality: words.percent(rule[1])})
@@ -50,6 +48,8 @@ def task_table(rows: Mapping[str, Row]) -> pd.DataFrame:
                 "method": _name(row),
                 quality: words.interval(row.quality) if row.quality else _statuses(row),
                 SEEDS: words.spread(row.seed_deviation, len(row.by_seed)),
+                STEPS: words.count(row.steps if uneven else None),
+                SEEN: words.count(row.examples if uneven else None),
                 "training time": words.seconds(row.seconds),
                 "peak memory": words.gigabytes(row.peak_bytes),
                 "parameters trained": words.share(parts.parameters),
@@ -131,114 +131,6 @@ def readme_table(rows: Board) -> pd.DataFrame:
     return pd.DataFrame([*lines, seconds, memory])
 
 
-def unfinished_table(results: Sequence[Result]) -> pd.DataFrame | None:
-    """Cells that did not end ok, and why; cells of one reason share a line."""
-    seeds: dict[tuple[str, str, str, str], list[int]] = {}
-    for cell in results:
-        if cell.status != "ok":
-            key = (cell.task, cell.method, cell.status, words.escaped(cell.reason or words.ABSENT))
-            seeds.setdefault(key, []).append(cell.seed)
-    lines = [
-        {
-            "task": words.code(task),
-            "method": words.code(method),
-            "seeds": _numbers(numbers),
-            "status": status,
-            "reason": reason,
-        }
-        for (task, method, status, reason), numbers in sorted(seeds.items())
-    ]
-    return pd.DataFrame(lines) if lines else None
-
-
-def truncation_table(rows: Board) -> pd.DataFrame | None:
-    """How often a training example or a test item was cut, summed over seeds; None if never."""
-    lines = []
-    for own in rows.values():
-        for row in own.values():
-            trained = [(cell.train, _epochs(cell)) for cell in row.ok if cell.train]
-            items = [item for cell in row.ok for item in cell.items]
-            cut, short = sum(train.truncated for train, _ in trained), sum(item.truncated for item in items)
-            if cut or short:
-                examples = sum(train.examples // epochs for train, epochs in trained)
-                lines.append(
-                    {
-                        "task": words.code(row.task),
-                        "method": words.code(row.method),
-                        "training examples cut": f"{cut} of {examples}" if trained else words.ABSENT,
-                        "test items cut": f"{short} of {len(items)}",
-                    }
-                )
-    return pd.DataFrame(lines) if lines else None
-
-
-def answers_table(rows: Board) -> pd.DataFrame | None:
-    """What became of every test item, summed over seeds: each item is in one column.
-
-    Of tasks on which some answer could not be read or met the limit of new tokens; None without any.
-    """
-    lines = []
-    for own in rows.values():
-        known = {
-            method: [item for cell in row.ok for item in cell.items if item.readable is not None]
-            for method, row in own.items()
-        }
-        if all(item.readable and not item.unfinished for items in known.values() for item in items):
-            continue
-        for method, items in known.items():
-            if items:
-                counts = Counter(_outcome(item) for item in items)
-                names = {"task": words.code(own[method].task), "method": words.code(method)}
-                lines.append(names | {name: str(counts[name]) for name in OUTCOMES})
-    return pd.DataFrame(lines) if lines else None
-
-
-def retention_table(rows: Board) -> pd.DataFrame | None:
-    """Loss on each kind of held-out passages before and after training, a mean over seeds; None if none."""
-    lines = []
-    for own in rows.values():
-        for row in own.values():
-            known = [cell.retention for cell in row.ok if cell.retention]
-            if not known:
-                continue
-            line = {"task": words.code(row.task), "method": words.code(row.method)}
-            for kind in PASSAGES:
-                losses = [one[kind] for one in known if kind in one]
-                before = mean([one.loss_before for one in losses])
-                after = mean([one.loss_after for one in losses])
-                change = None if before is None or after is None else after - before
-                line[f"{kind}: before"] = words.nats(before)
-                line[f"{kind}: after"] = words.nats(after)
-                line[f"{kind}: change"] = words.nats(change, signed=True)
-            lines.append(line)
-    return pd.DataFrame(lines) if lines else None
-
-
-def trials_table(results: Sequence[Result]) -> pd.DataFrame | None:
-    """Every learning rate that was tried on dev, rung by rung, and what that cost; None where none was."""
-    lines = []
-    for cell in results:
-        if cell.train and cell.train.trials:
-            rungs: dict[int | None, list[str]] = {}
-            for trial in cell.train.trials:
-                tried = f"{words.rate(trial.learning_rate)} {words.percent(trial.score)}"
-                rungs.setdefault(trial.steps, []).append(tried)
-            lines.append(
-                {
-                    "task": words.code(cell.task),
-                    "method": words.code(cell.method),
-                    "seed": str(cell.seed),
-                    "rates tried and their scores on dev": "; ".join(
-                        f"{'all' if steps is None else steps} steps: {', '.join(tried)}"
-                        for steps, tried in rungs.items()
-                    ),
-                    "chosen": words.rate(cell.train.learning_rate),
-                    "time": words.seconds(sum(trial.seconds for trial in cell.train.trials)),
-                }
-            )
-    return pd.DataFrame(lines) if lines else None
-
-
 def methods_table(results: Sequence[Result], methods: Sequence[str]) -> pd.DataFrame:
     """Each method's configuration, its learning rates, and how many it could try."""
     lines = []
@@ -253,7 +145,7 @@ def methods_table(results: Sequence[Result], methods: Sequence[str]) -> pd.DataF
                 "configuration": "; ".join(sorted(configurations)),
                 "learning rates on offer": _rates(offered),
                 "used": _rates({train.learning_rate for train in trained}),
-                "trials a cell": _numbers(sorted({len(train.trials) for train in trained})),
+                "trials a cell": words.numbers(sorted({len(train.trials) for train in trained})),
             }
         )
     return pd.DataFrame(lines)
@@ -269,16 +161,6 @@ def _name(row: Row) -> str:
     return words.code(row.method) + ("" if whole else f" ({len(row.ok)} of {len(row.cells)} seeds)")
 
 
-def _outcome(item: Item) -> str:
-    if item.score == 1:
-        return OUTCOMES[0]
-    return OUTCOMES[1 + 2 * (not item.readable) + bool(item.unfinished)]
-
-
-def _epochs(cell: Result) -> int:
-    return int((cell.identity.get("budget") or {}).get("epochs") or 1)
-
-
 def _statuses(row: Row) -> str:
     return ", ".join(dict.fromkeys(cell.status for cell in row.cells if cell.status != "ok")) or words.ABSENT
 
@@ -291,7 +173,3 @@ def _gain(rows: Mapping[str, Row], method: str) -> str:
 
 def _rates(values: set[float]) -> str:
     return ", ".join(words.rate(value) for value in sorted(values)) or words.ABSENT
-
-
-def _numbers(values: Sequence[int]) -> str:
-    return ", ".join(map(str, values)) or words.ABSENT

@@ -83,6 +83,16 @@ def seconds(value: float | None) -> str:
     return f"{value / 3600:.1f} h"
 
 
+def count(value: float | None) -> str:
+    """A mean number of things: "1,234"."""
+    return ABSENT if value is None else f"{value:,.0f}"
+
+
+def numbers(values: Sequence[int]) -> str:
+    """Whole numbers, separated by commas."""
+    return ", ".join(map(str, values)) or ABSENT
+
+
 def gigabytes(value: float | None) -> str:
     """A number of bytes in units of 10^9: "1.23 GB"."""
     return ABSENT if value is None else f"{value / 1e9:.2f} GB"

@@ -13,7 +13,7 @@ import pandas as pd
 
 from harness.atomic import write_atomic
 from harness.errors import ResultError
-from harness.report import article, chart, reproduce, table, words
+from harness.report import article, chart, details, reproduce, table, words
 from harness.report.page import TEMPLATES, slug, tidy
 from harness.report.palette import order
 from harness.report.rows import mean
@@ -141,7 +141,7 @@ def _shown(study: Study, one: OnTask, prefix: str) -> dict[str, Any]:
         if conclusion
         else [],
         "table": table.markdown(_table(study, one.found)) if one.found.cells else None,
-        "unfinished": _markdown(table.unfinished_table(one.results)),
+        "unfinished": _markdown(details.unfinished_table(one.results)),
     }
 
 
