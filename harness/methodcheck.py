@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 BUDGET = replace(preset("smoke"), train_examples=32, batch_size=4)
-EXTRA_STEPS = 2
 
 
 def method_checks(method: Method) -> Iterator[Check]:
@@ -112,9 +111,7 @@ def _train(method: Method, model: PreTrainedModel, source: ModelSource, watch: _
     """A few steps on one sentence."""
     fast = engine("fast")
     encoder = Encoder(source.tokenizer(), 128)
-    # More steps than `adapt` was told of: where the clock ends training, their number is an estimate.
-    count = BUDGET.train_examples + EXTRA_STEPS * BUDGET.batch_size
-    pairs = [encoder.pair(f"Count to {n}:", "one two three") for n in range(count)]
+    pairs = [encoder.pair(f"Count to {n}:", "one two three") for n in range(BUDGET.train_examples)]
     return train(
         model,
         fast.optimizer(model, source.precision),

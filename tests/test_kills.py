@@ -62,6 +62,12 @@ def a_worker(process: subprocess.Popen[str]) -> int | None:
     return None
 
 
+@pytest.fixture
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a short path: workers' sockets lie in it, whose paths may have a hundred characters."""
+    return tmp_path_factory.mktemp("k")
+
+
 @pytest.fixture(scope="module")
 def undisturbed(toy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     folder = tmp_path_factory.mktemp("undisturbed")
@@ -109,32 +115,32 @@ def completes(toy_folder: Path, folder: Path, undisturbed: Undisturbed) -> None:
 
 @pytest.mark.parametrize("kill", KILLS)
 def test_a_killed_worker_costs_its_own_cell_only(
-    toy_folder: Path, tmp_path: Path, undisturbed: Undisturbed, kill: int
+    toy_folder: Path, here: Path, undisturbed: Undisturbed, kill: int
 ) -> None:
-    process = start(toy_folder, tmp_path)
+    process = start(toy_folder, here)
     time.sleep(moment(undisturbed, kill))
     worker = a_worker(process)
     if worker is not None:
         os.kill(worker, signal.SIGKILL)
     # 3: a cell failed. 0: the worker had handed its result over, or the run was over, by then.
     # 2: it was one that looked at the machine or loaded the task, and no cell had begun.
-    code = ended(process, tmp_path)
-    statuses = [result.status for result in stored(tmp_path)]
+    code = ended(process, here)
+    statuses = [result.status for result in stored(here)]
     if code == 2:
         assert statuses == []
-        assert "the worker was ended by SIGKILL" in (tmp_path / "log").read_text()
+        assert "the worker was ended by SIGKILL" in (here / "log").read_text()
     else:
         assert code in (0, 3)
         assert statuses.count("ok") >= 2
         assert len(statuses) == 3
-    completes(toy_folder, tmp_path, undisturbed)
+    completes(toy_folder, here, undisturbed)
 
 
 @pytest.mark.parametrize("kill", KILLS)
 def test_a_killed_run_loses_nothing_finished_and_leaves_no_process(
-    toy_folder: Path, tmp_path: Path, undisturbed: Undisturbed, kill: int
+    toy_folder: Path, here: Path, undisturbed: Undisturbed, kill: int
 ) -> None:
-    process = start(toy_folder, tmp_path)
+    process = start(toy_folder, here)
     time.sleep(moment(undisturbed, kill))
     try:
         family = psutil.Process(process.pid).children(recursive=True)
@@ -145,4 +151,4 @@ def test_a_killed_run_loses_nothing_finished_and_leaves_no_process(
     # A fork server that is still importing sees that it is alone only when it has done so.
     _, alive = psutil.wait_procs(family, timeout=LEAVE_SECONDS)
     assert [child for child in alive if child.status() != psutil.STATUS_ZOMBIE] == []
-    completes(toy_folder, tmp_path, undisturbed)
+    completes(toy_folder, here, undisturbed)
