@@ -1,7 +1,8 @@
-"""What training leaves behind, on disk and back: an adapter's own files, or a whole model's."""
+"""A method's model: made anew, written to disk as its users would keep it, and read back."""
 
 from __future__ import annotations
 
+import gc
 import shutil
 import tempfile
 import warnings
@@ -9,11 +10,32 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
+from harness.budget import Budget
+from harness.errors import PluginError
 from harness.method import Method
 from harness.model import ModelSource, weight_bytes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+
+def make(method: Method, source: ModelSource, budget: Budget, seed: int) -> PreTrainedModel:
+    """A newly loaded model, adapted for the budget's steps; the same for the same seed.
+
+    Raises:
+        PluginError: The method makes something else.
+    """
+
+    def checked(model: PreTrainedModel, call: str) -> PreTrainedModel:
+        if isinstance(model, torch.nn.Module):
+            return model
+        raise PluginError(f"method {method.name!r}: {call}() returned {type(model).__name__}, not a model")
+
+    gc.collect()
+    torch.manual_seed(seed)
+    return checked(method.adapt(checked(method.load(source), "load"), budget), "adapt")
 
 
 def save(model: PreTrainedModel, folder: Path) -> int:

@@ -6,6 +6,12 @@ from dataclasses import asdict, dataclass, fields, replace
 
 from harness.errors import UsageError, unknown
 
+CHECKPOINT_ITEMS = 24
+"""Dev items of one checkpoint at most: at quick, all of a cell's are about half as many as its test items."""
+
+MAY_BE_ZERO = ("checkpoints", "merge_prompts")
+"""Fields of what is measured beside the task, where 0 leaves it out."""
+
 MATCHES = ("examples", "seconds", "flops")
 """What a budget can make the same for every method; see `Budget.match`."""
 
@@ -27,6 +33,8 @@ class Budget:
         seeds: Seeds a (task, method) pair runs with, counted from 0.
         trials: Learning rates tried on dev (see `tune`); 1 means the method's default is used untested.
         timeout_seconds: Wall-clock after which a cell is stopped.
+        checkpoints: Times that the model is scored on dev items while it trains, the end included.
+        merge_prompts: Prompts with which an adapter is compared before and after it is merged.
         match: What of training is the same for every method: "examples", those above `epochs` times over;
             "seconds" of the train clock; or "flops", the operations that full fine-tuning spends on those
             examples. Under the last two a method passes over the examples until it has spent what it gets.
@@ -44,6 +52,8 @@ class Budget:
     seeds: int
     trials: int
     timeout_seconds: int
+    checkpoints: int = 0
+    merge_prompts: int = 0
     match: str = "examples"
     train_seconds: int | None = None
 
@@ -54,12 +64,12 @@ class Budget:
         if timed != (self.train_seconds is not None):
             raise UsageError('a budget has train_seconds if it matches "seconds", and only then')
         for field in fields(self):
-            value = getattr(self, field.name)
+            value, least = getattr(self, field.name), 0 if field.name in MAY_BE_ZERO else 1
             if field.name in ("name", "match") or (field.name == "train_seconds" and not timed):
                 continue
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise UsageError(
-                    f"budget field {field.name} must be a whole number of at least 1, not {value!r}"
+                    f"budget field {field.name} must be a whole number of at least {least}, not {value!r}"
                 )
         if self.train_seconds is not None and self.train_seconds >= self.timeout_seconds:
             raise UsageError(
@@ -97,7 +107,9 @@ RECIPE = Recipe()
 _QUICK = Budget(
     name="quick", train_examples=224, epochs=1, batch_size=8, max_length=384, max_new_tokens=128,
     dev_examples=100, test_examples=200, seeds=1, trials=1, timeout_seconds=1800,
+    checkpoints=4, merge_prompts=3,
 )  # fmt: skip
+_TASK_ALONE = replace(_QUICK, checkpoints=0, merge_prompts=0)
 
 PRESETS = {
     budget.name: budget
@@ -105,16 +117,18 @@ PRESETS = {
         Budget(
             name="smoke", train_examples=16, epochs=1, batch_size=8, max_length=256, max_new_tokens=32,
             dev_examples=8, test_examples=16, seeds=1, trials=1, timeout_seconds=300,
+            checkpoints=2, merge_prompts=1,
         ),
         # What the regression gate runs (docs/gate.md): two tasks under the core methods, in a
         # quarter of an hour on two cores. benchmarks/gate_power.py compares splits into items and seeds.
-        replace(_QUICK, name="ci", train_examples=128, test_examples=300, seeds=4, timeout_seconds=600),
+        replace(_TASK_ALONE, name="ci", train_examples=128, test_examples=300, seeds=4, timeout_seconds=600),
         _QUICK,
         # What the default learning rates are chosen with: quick, with every rate of the grid tried on dev.
-        replace(_QUICK, name="sweep", dev_examples=200, trials=4),
+        replace(_TASK_ALONE, name="sweep", dev_examples=200, trials=4),
         Budget(
             name="standard", train_examples=2000, epochs=2, batch_size=16, max_length=512, max_new_tokens=256,
             dev_examples=200, test_examples=500, seeds=3, trials=3, timeout_seconds=14400,
+            checkpoints=8, merge_prompts=5,
         ),
     )
 }  # fmt: skip

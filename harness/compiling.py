@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +84,18 @@ def release(model: torch.nn.Module) -> None:
     """Let the blocks run uncompiled from now on: evaluation brings caches, which would be other graphs."""
     for block in blocks(model):
         block._compiled_call_impl = None
+
+
+@contextlib.contextmanager
+def uncompiled(model: PreTrainedModel) -> Iterator[None]:
+    """Within the block, the model's blocks run as after `release`; then as before."""
+    before = [(block, block._compiled_call_impl) for block in blocks(model)]
+    release(model)
+    try:
+        yield
+    finally:
+        for block, call in before:
+            block._compiled_call_impl = call
 
 
 def _configure() -> None:

@@ -8,12 +8,13 @@ time (`optimizer`), shares what prompts have in common (`evaluate`), and compile
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from harness.compiling import Compiled, compile_where_it_pays, release
+from harness.compiling import Compiled, compile_where_it_pays, release, uncompiled
 from harness.data import Batch, Encoder
 from harness.evaluate import Answers, Evaluator, Progress
 from harness.optimizer import Float32AdamW
@@ -60,6 +61,10 @@ class Engine:
         """Undo `compile`: evaluation brings caches, which would be other graphs."""
         if self.compiles:
             release(model)
+
+    def uncompiled(self, model: PreTrainedModel) -> AbstractContextManager[None]:
+        """A block in which the model can be evaluated although its training goes on after it."""
+        return uncompiled(model) if self.compiles else nullcontext()
 
 
 FAST = Engine(

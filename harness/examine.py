@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness import metrics, stats
 from harness.data import Encoder, Shots
 from harness.engine import Engine
-from harness.evaluate import Answer, encode_prompts
+from harness.evaluate import Answer, Prompt, encode_prompts
 from harness.prepare import readable, score
 from harness.result import Item, Metric
 from harness.task import Example, Task
@@ -56,15 +56,20 @@ class Examiner:
             device=self.device,
             progress=lambda done, total: self.send((label, done, total)),
         )
-        texts = [self.task.prompt(example) for example in examples]
-        prompts = encode_prompts(self.encoder, texts, self.shots)
+        prompts = self.prompts(examples)
         if self.task.labels is None:
             answers = evaluator.generate(prompts, self.max_new_tokens, stop=self.task.stop)
         else:
-            joined = [self.encoder.follow(texts[0], name) for name in self.task.labels]
+            text = self.task.prompt(examples[0])
+            joined = [self.encoder.follow(text, name) for name in self.task.labels]
             answers = evaluator.choose(prompts, joined, self.task.labels)
         items = tuple(self._item(example, answer) for example, answer in zip(examples, answers, strict=True))
         return Examined(items=items, tokens=evaluator.tokens)
+
+    def prompts(self, examples: Sequence[Example]) -> list[Prompt]:
+        """What the model is asked for each example, its shots included."""
+        texts = [self.task.prompt(example) for example in examples]
+        return encode_prompts(self.encoder, texts, self.shots)
 
     def metric(self, items: Sequence[Item], examples: Sequence[Example]) -> Metric:
         """The task's metric over items, with its interval."""

@@ -18,7 +18,7 @@ BUDGET: dict[str, Any] = {
 MODEL: dict[str, Any] = {"trust": tuple[str, ...] | None}
 """What is read of the three mappings, which are otherwise free."""
 
-ADDED_TO_BUDGET = {"match": "examples", "train_seconds": None}
+ADDED_TO_BUDGET = {"checkpoints": 0, "merge_prompts": 0, "match": "examples", "train_seconds": None}
 """Fields that older budgets did without, and the values that say so."""
 
 

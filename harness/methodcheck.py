@@ -16,6 +16,7 @@ from harness.budget import preset
 from harness.conformance import Check
 from harness.data import Encoder, batches
 from harness.engine import engine
+from harness.merging import distance, is_quantised, mergeable, merged_copy
 from harness.method import Method
 from harness.model import ModelSource, quieten, resolve
 from harness.toy import write_toy_model
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 BUDGET = replace(preset("smoke"), train_examples=32, batch_size=4)
+IDS = torch.arange(40)[None]
+"""The input whose outputs are compared, (1, tokens)."""
 
 
 def method_checks(method: Method) -> Iterator[Check]:
@@ -82,6 +85,20 @@ def _trained_checks(method: Method, source: ModelSource, folder: Path) -> Iterat
     yield Check(
         name="saved and loaded again, it gives the same outputs", problem=None if same else "they differ"
     )
+    yield from _merged_checks(model)
+
+
+def _merged_checks(model: PreTrainedModel) -> Iterator[Check]:
+    """Nothing where no adapter can be merged, or where the weights are too coarse for what it would add."""
+    merged = merged_copy(model) if mergeable(model) and not is_quantised(model) else None
+    if merged is None:
+        return
+    apart = distance(model, merged, IDS)
+    far = f"logits differ by {apart.difference:.2g}, where rounding explains {apart.tolerance:.2g}"
+    yield Check(
+        name="merged into the weights, it gives the same outputs but for rounding",
+        problem=None if apart.difference <= apart.tolerance else far,
+    )
 
 
 class _Watch:
@@ -135,8 +152,7 @@ def _start(method: Method, sources: list[ModelSource]) -> str | None:
 
 @torch.inference_mode()
 def _outputs(model: PreTrainedModel) -> torch.Tensor:
-    ids = torch.arange(40)[None]
-    logits: torch.Tensor = model.eval()(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
+    logits: torch.Tensor = model.eval()(input_ids=IDS, attention_mask=torch.ones_like(IDS)).logits
     return logits
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.budget import Budget
+from harness.budget import CHECKPOINT_ITEMS, Budget
 from harness.environment import Environment
 from harness.method import Method
 from harness.tune import cost
@@ -76,9 +76,11 @@ def estimate(
     """Seconds of one cell from token counts and the probed matrix speed; good to a factor of two or so."""
     prompt = min(size.prompt / CHARACTERS_A_TOKEN, budget.max_length)
     target = min(size.target / CHARACTERS_A_TOKEN, budget.max_new_tokens)
-    tested = min(budget.test_examples, size.test) * (prompt + target)
+    items = min(budget.test_examples, size.test)
+    if method.learning_rates and budget.checkpoints:
+        items += (1 + budget.checkpoints) * min(CHECKPOINT_ITEMS, budget.dev_examples)
     # Generated tokens come one at a time and use the matrix unit badly: about four times dearer.
-    tested += 4 * min(budget.test_examples, size.test) * target * size.generates
+    tested = items * (prompt + target + 4 * target * size.generates)
     seconds = 2 * parameters * tested / (EVALUATION_SHARE * environment.matmul_flops)
     if method.learning_rates:
         runs = 1 + cost(budget.trials)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import operator
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 import torch
@@ -27,9 +28,11 @@ RAPL = Path("/sys/class/powercap/intel-rapl:0/energy_uj")
 SAMPLE_SECONDS = 0.1
 """How often NVML is read during a phase."""
 
+Number = TypeVar("Number", int, float)
+
 
 class Profiler:
-    """Collects one `Phase` a name. Phases do not nest and no name is used twice.
+    """Collects one `Phase` a name. No name is used twice, and none within another but `apart` from it.
 
     Attributes:
         phases: What has ended so far.
@@ -38,40 +41,119 @@ class Profiler:
     def __init__(self, device: str) -> None:
         self.device = device
         self.phases: dict[str, Phase] = {}
-        self._running: str | None = None
+        self._running: Stopwatch | None = None
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Measure the block; recorded only if it ends without an exception."""
         if self._running or name in self.phases:
-            raise UsageError(f"phase {name!r} cannot start: {self._running or name!r} has it already")
-        self._running = name
-        meter = GpuMeter() if self.device == "cuda" else None
+            holder = self._running.name if self._running else name
+            raise UsageError(f"phase {name!r} cannot start: {holder!r} has it already")
+        self.phases[name] = yield from self._measured(name)
+
+    @contextlib.contextmanager
+    def apart(self, name: str) -> Iterator[None]:
+        """Measure the block for the phase `name`, on top of earlier blocks of that name.
+
+        A phase that is running stands still meanwhile: its seconds, peaks and energy are without the block.
+        Memory that it has freed so far may count in the block's peak.
+        """
+        outer = self._running
+        before = outer.stop() if outer else None
+        block = yield from self._measured(name, trim=outer is None)
+        self.phases[name] = joined(self.phases[name], block) if name in self.phases else block
+        self._running = outer
+        if outer and before:
+            # A trimmed allocator makes the next steps slower, which then are the outer phase's.
+            outer.start(trim=(block.peak_bytes or 0) > (before.peak_bytes or 0))
+
+    def _measured(self, name: str, *, trim: bool = True) -> Generator[None, None, Phase]:
+        watch = self._running = Stopwatch(name, self.device)
+        watch.start(trim=trim)
         try:
-            self._synchronise()
-            release_freed_memory()
-            reset_peak(self.device)
-            joules = _rapl_joules() if meter is None else None
-            if meter:
-                meter.start()
-            start = time.perf_counter()
             yield
-            self._synchronise()
-            seconds = time.perf_counter() - start
+            return watch.stop()
         finally:
+            watch.abandon()
             self._running = None
-            readings = meter.stop() if meter else {}
-        peak, reserved = peak_bytes(self.device)
-        after = _rapl_joules() if meter is None else None
-        if joules is not None and after is not None and after >= joules:  # the counter wraps around
-            readings["energy_joules"] = after - joules
-        self.phases[name] = Phase(seconds=seconds, peak_bytes=peak, peak_reserved_bytes=reserved, **readings)
+
+
+class Stopwatch:
+    """Measures one phase, in one stretch or in several."""
+
+    def __init__(self, name: str, device: str) -> None:
+        self.name = name
+        self._device = device
+        self._total: Phase | None = None
+        self._gpu: GpuMeter | None = None
+        self._joules: float | None = None
+        self._start = 0.0
+
+    def start(self, *, trim: bool) -> None:
+        """Begin a stretch with peaks reset; `trim` hands the allocator's free memory back before."""
+        self._gpu = GpuMeter() if self._device == "cuda" else None
+        self._synchronise()
+        if trim:
+            release_freed_memory()
+        reset_peak(self._device)
+        if self._gpu:
+            self._gpu.start()
+        else:
+            self._joules = _rapl_joules()
+        self._start = time.perf_counter()
+
+    def stop(self) -> Phase:
+        """End the stretch; all of them together."""
+        self._synchronise()
+        seconds = time.perf_counter() - self._start
+        readings = self._gpu.stop() if self._gpu else {}
+        self._gpu = None
+        peak, reserved = peak_bytes(self._device)
+        before, after = self._joules, _rapl_joules()
+        if before is not None and after is not None and after >= before:  # the counter wraps around
+            readings["energy_joules"] = after - before
+        stretch = Phase(seconds=seconds, peak_bytes=peak, peak_reserved_bytes=reserved, **readings)
+        self._total = joined(self._total, stretch) if self._total else stretch
+        return self._total
+
+    def abandon(self) -> None:
+        """End a stretch that nobody will read, if one is running."""
+        if self._gpu:
+            self._gpu.stop()
+            self._gpu = None
 
     def _synchronise(self) -> None:
-        if self.device == "cuda":
+        if self._device == "cuda":
             torch.cuda.synchronize()
-        elif self.device == "mps":
+        elif self._device == "mps":
             torch.mps.synchronize()
+
+
+def joined(first: Phase, second: Phase) -> Phase:
+    """Two stretches of one phase as one: sums of seconds and energy, the greater peaks.
+
+    A figure is None where either is unknown.
+    """
+    seconds = first.seconds + second.seconds
+    busy = _both(operator.add, _busy_seconds(first), _busy_seconds(second))
+    return Phase(
+        seconds=seconds,
+        peak_bytes=_both(max, first.peak_bytes, second.peak_bytes),
+        peak_reserved_bytes=_both(max, first.peak_reserved_bytes, second.peak_reserved_bytes),
+        peak_device_bytes=_both(max, first.peak_device_bytes, second.peak_device_bytes),
+        utilisation=None if busy is None else busy / seconds,
+        energy_joules=_both(operator.add, first.energy_joules, second.energy_joules),
+    )
+
+
+def _both(
+    fold: Callable[[Number, Number], Number], first: Number | None, second: Number | None
+) -> Number | None:
+    return None if first is None or second is None else fold(first, second)
+
+
+def _busy_seconds(phase: Phase) -> float | None:
+    return None if phase.utilisation is None else phase.utilisation * phase.seconds
 
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3

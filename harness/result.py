@@ -13,13 +13,14 @@ from typing import Any
 
 from harness.atomic import write_atomic
 from harness.errors import ResultError
+from harness.extras import Checkpoint, Merged, Retention
 from harness.identity import check_identity, upgraded
 from harness.typed import build, check
 
 SCHEMA_VERSION = 4
 READABLE = (1, 2, 3, 4)
-"""What an older version has not is read as None: 1 has no baselines, 2 no rungs, retention or readability.
-Its budget gets what 3 has not, see `identity`."""
+"""What an older version has not is read as None or empty: 1 has no baselines, 2 no rungs, retention or
+readability, 3 no checkpoints and nothing merged. Its budget gets what 3 has not, see `identity`."""
 TEMPORARY = re.compile(r"\..+\.json\.\d+")
 """What `write_atomic` calls a result that is being written."""
 STATUSES = ("ok", "skipped", "oom", "degenerate", "failed", "timeout")
@@ -130,22 +131,6 @@ class Training:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Retention:
-    """Mean loss (nats a token) of the base model and of the trained one on the same held-out passages.
-
-    A loss is None where it was not finite. `tokens` are those predicted; `sha256` is over the passages,
-    which are those of the standard library of this version of `python`.
-    """
-
-    loss_before: float | None
-    loss_after: float | None
-    passages: int
-    tokens: int
-    sha256: str
-    python: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
     """Everything measured in one cell.
 
@@ -158,6 +143,8 @@ class Result:
             nothing is trained or it could not be written.
         model_bytes: Size of the base model's weights in the compute precision, to hold that against.
         retention: By kind of passage, "prose" and "code"; None where nothing was trained.
+        checkpoints: Scores on dev items while it trained, which chose nothing.
+        merged: None where nothing can be merged, or there was no room for a second model.
         flops: `train` and `evaluate` as counted, `train_formula` by the published formula.
         environment: Device, versions, machine fingerprint, commit.
     """
@@ -173,6 +160,7 @@ class Result:
     baselines: Mapping[str, float] | None = None
     items: tuple[Item, ...] = ()
     curve: tuple[Point, ...] = ()
+    checkpoints: tuple[Checkpoint, ...] = ()
     phases: Mapping[str, Phase] = field(default_factory=dict)
     train: Training | None = None
     generation: Mapping[str, Any] | None = None
@@ -180,6 +168,7 @@ class Result:
     adapter_bytes: int | None = None
     model_bytes: int | None = None
     retention: Mapping[str, Retention] | None = None
+    merged: Merged | None = None
     flops: Mapping[str, float | None] | None = None
     energy_joules: float | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)

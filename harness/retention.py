@@ -15,10 +15,11 @@ import torch
 from harness.budget import Budget
 from harness.data import Batch, Encoded, Encoder, batches
 from harness.engine import engine
+from harness.extras import Retention
 from harness.job import Base, PassageLoss
 from harness.model import ModelSource, quieten, weight_bytes
 from harness.passages import KINDS, passages
-from harness.result import Retention, finite
+from harness.result import finite
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -126,6 +126,7 @@ def train(
     after_step: Callable[[PreTrainedModel, int], None],
     progress: Callable[[int, int], None],
     limit: TimeLimit | None = None,
+    pause: Callable[[int, int, float], None] | None = None,
 ) -> Trained:
     """Train what `optimizer` holds on `batches`, one step each.
 
@@ -133,8 +134,12 @@ def train(
     before, and the learning rate follows the share of the time that is gone.
 
     `penalty` and `after_step` are the method's (see `Method`); the recorded losses are without the penalty.
-    Stops at the first loss or gradient that is not finite.
+    Before the first step and after each, `pause` gets the steps, tokens and seconds so far; the clock stands
+    still meanwhile, and the model must come back as it was. Stops at the first loss or gradient that is not
+    finite.
     """
+    if pause:
+        pause(0, 0, 0.0)
     model.train()
     curve: list[Point] = []
     examples = tokens = positions = 0
@@ -170,6 +175,10 @@ def train(
         if not math.isfinite(value) or not math.isfinite(norm):
             degenerate = f"loss {value} and gradient norm {norm} at step {step}"
             break
+        if pause:
+            away = time.perf_counter()
+            pause(step, tokens, curve[-1].seconds)
+            start += time.perf_counter() - away
     model.eval()
     if degenerate is None and not any(point.grad_norm for point in curve):
         degenerate = "every gradient was zero"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 import transformers  # noqa: F401 -- so that forked cells find it loaded
 
-from harness import adapter, matching, registry, sandbox, tune
+from harness import adapter, matching, merging, registry, sandbox, tune
+from harness.checkpoints import Checkpoints
 from harness.data import Batch, Encoder, batches, draw, solved
 from harness.engine import engine
-from harness.errors import PluginError
 from harness.examine import Examiner
+from harness.extras import Merged, Retention
 from harness.flops import forward_formula, train_step_flops
 from harness.job import Job
 from harness.method import Method
@@ -23,7 +23,7 @@ from harness.model import count_parameters, quieten
 from harness.plan import TRAINING_SHARE
 from harness.prepare import Send, chat_template, check_adapter, check_unchanged, prepare, probe
 from harness.profiler import Profiler, keep_freed_memory
-from harness.result import Result, Retention, Store, Training, Trial
+from harness.result import Result, Store, Training, Trial
 from harness.retention import compare, measure_base, passage_losses, passages_for
 from harness.task import Task
 from harness.train import Optimizer, TimeLimit, Trained, train
@@ -37,14 +37,8 @@ if torch.version.cuda is None:
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = [
-    "chat_template",
-    "check_adapter",
-    "measure_base",
-    "prepare",
-    "probe",
-    "run_cell",
-]  # what the parent has done in workers
+# What the parent has done in workers.
+__all__ = ["chat_template", "check_adapter", "measure_base", "prepare", "probe", "run_cell"]
 
 TARGET_SLACK = 1.25
 """Generation may run this much longer than the longest target seen in training."""
@@ -116,6 +110,7 @@ class _Cell:
             items=tested.items,
             metric=self.examiner.metric(tested.items, self.test_examples),
             generation=self.examiner.settings(),
+            merged=self._merged(),
             flops={**(base.flops or {"train": None, "train_formula": None}),
                    "evaluate": forward_formula(self.model, tested.tokens)},
         )  # fmt: skip
@@ -137,9 +132,10 @@ class _Cell:
                 optimizer = self._optimizer(self.model)
         with self._phase("compile"):
             compiled = self.engine.compile(self.model, self.batches, self.work)
+        checkpoints = self._checkpoints()
         with self._phase("train"):
             seconds = self.budget.train_seconds
-            trained = self._train(self.model, optimizer, self.batches, rate, "train", seconds)
+            trained = self._train(self.model, optimizer, self.batches, rate, "train", seconds, checkpoints)
         self.engine.release(self.model)
         with self._phase("retention"):
             kept = self._retention()
@@ -151,6 +147,7 @@ class _Cell:
             status="degenerate" if trained.degenerate else "ok",
             reason=trained.degenerate,
             curve=trained.curve,
+            checkpoints=tuple(checkpoints.found),
             adapter_bytes=saved,
             model_bytes=self.job.base.model_bytes if self.job.base else None,
             retention=kept,
@@ -180,20 +177,10 @@ class _Cell:
         budget = self.own_budget
         if made and len(made) != budget.steps:
             budget = replace(budget, epochs=1, train_examples=len(made) * budget.batch_size)
-        gc.collect()
-        torch.manual_seed(self.job.seed)
-        model = self._model(self.method.load(self.job.source), "load")
-        return self._model(self.method.adapt(model, budget), "adapt")
+        return adapter.make(self.method, self.job.source, budget, self.job.seed)
 
     def _optimizer(self, model: PreTrainedModel) -> Optimizer:
         return self.engine.optimizer(model, self.job.source.precision)
-
-    def _model(self, model: PreTrainedModel, call: str) -> PreTrainedModel:
-        if isinstance(model, torch.nn.Module):
-            return model
-        raise PluginError(
-            f"method {self.method.name!r}: {call}() returned {type(model).__name__}, not a model"
-        )
 
     def _encode(self) -> None:
         task, budget = self.task, self.budget
@@ -243,6 +230,24 @@ class _Cell:
         after = passage_losses(self.model, self.encoder, self.engine.loss, device=self.device, count=count)
         return compare(self.job.base.losses, after)
 
+    def _checkpoints(self) -> Checkpoints:
+        return Checkpoints(
+            model=self.model,
+            examiner=self.examiner,
+            examples=self.dev_examples,
+            batches=self.batches,
+            count=self.budget.checkpoints,
+            clock=self.profiler.apart,
+        )
+
+    def _merged(self) -> Merged | None:
+        """The adapter in the weights against the adapter beside them, where the budget asks for it."""
+        if not self.budget.merge_prompts or not merging.mergeable(self.model):
+            return None
+        with self._phase("merge"):
+            prompts = self.examiner.prompts(self.test_examples[: self.budget.merge_prompts])
+            return merging.measure(self.model, [prompt.ids for prompt in prompts])
+
     def _train(
         self,
         model: PreTrainedModel,
@@ -251,6 +256,7 @@ class _Cell:
         rate: float,
         label: str,
         seconds: float | None = None,
+        pause: Checkpoints | None = None,
     ) -> Trained:
         torch.manual_seed(self.job.seed)
         return train(
@@ -264,6 +270,7 @@ class _Cell:
             after_step=self.method.after_step,
             progress=lambda done, total: self.send((label, done, total)),
             limit=TimeLimit(seconds=seconds, more=self.supply.after(len(made))) if seconds else None,
+            pause=pause,
         )
 
     def _training(self, trained: Trained, rate: float, trials: tuple[Trial, ...]) -> Training:

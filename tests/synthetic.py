@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from harness.budget import Budget
-from harness.result import Item, Metric, Phase, Point, Result, Retention, Training
+from harness.extras import Checkpoint, Merged, Retention, Speed
+from harness.result import Item, Metric, Phase, Point, Result, Training
 
 # Not a preset: the snapshot must not move when a preset does.
 BUDGET = Budget(
@@ -94,7 +95,7 @@ def ended(result: Result, status: str, reason: str | None) -> Result:
     return replace(
         result, status=status, reason=reason, metric=None, items=(), curve=(), phases={}, train=None,
         generation=None, parameters=None, adapter_bytes=None, model_bytes=None, retention=None, flops=None,
-        energy_joules=None,
+        energy_joules=None, checkpoints=(), merged=None,
     )  # fmt: skip
 
 
@@ -142,6 +143,7 @@ def _phases(method: str, place: int) -> dict[str, object]:
             "retention": 2.4,
             "flops": 2.1,
             "train": (40 + 25 * place) * _slowness(method),
+            "checkpoints": 8.0 + 12 * place,
         }
     peaks = {"train": (3.1 if method == "full" else 1.9 + 0.2 * len(method) % 0.7) * 1e9}
     return {
@@ -177,6 +179,16 @@ def _training(method: str, goal: float, place: int, rng: np.random.Generator) ->
                   learning_rate=rate, grad_norm=1.0)
             for at, loss in enumerate(losses)
         ),
+        "checkpoints": tuple(
+            Checkpoint(step=at, examples=8 * at, tokens=1500 * at, seconds=1.2 * at * _slowness(method),
+                       score=round(goal * (0.2 + 0.8 * at / (at + 2)), 3), n=24)
+            for at in (0, 4, 8, 16, 32)
+        ),
+        "merged": Merged(
+            difference=20.0 if method.startswith("q") else 1.5, tolerance=3.25, agreement=0.96, prompts=4,
+            tokens=512, apart=Speed(forward=500.0, generation=20.0),
+            merged=Speed(forward=550.0, generation=30.0),
+        ) if "lora" in method else None,
         "train": Training(
             steps=steps, examples=256, tokens=48_000, tokens_per_second=1200.0, learning_rate=rate,
             truncated=5 if place == 0 else 0,

@@ -9,19 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 HARNESS = sorted((ROOT / "harness").rglob("*.py"))
-PURE = (
-    "task",
-    "method",
-    "budget",
-    "errors",
-    "result",
-    "plan",
-    "tune",
-    "typed",
-    "atomic",
-    "identity",
-    "passages",
-)
+PURE = ("task", "method", "budget", "errors", "result", "plan", "tune", "typed", "atomic", "identity",
+        "passages", "extras")  # fmt: skip
 
 
 def imports(path: Path, *, lazy: bool) -> set[str]:
@@ -129,6 +118,7 @@ def test_only_the_worker_joins_the_engine() -> None:
             "plain.py",
             "evaluate.py",
             "flops.py",
+            "merging.py",
             "methodcheck.py",
         }
         if path.name in joins:

@@ -45,6 +45,18 @@ class Off(Lora):
         return {**super().adapter(), "init_lora_weights": False}
 """
 
+HOOKED_METHOD = """
+from harness.methods.lora import LoraR16
+
+class Hooked(LoraR16):
+    name, description, starts_as_base = "hooked", "does what no merged weight holds", False
+    def adapt(self, model, budget):
+        model = super().adapt(model, budget)
+        layer = next(module for name, module in model.named_modules() if name.endswith("o_proj"))
+        layer.register_forward_hook(lambda module, inputs, output: 1.01 * output)
+        return model
+"""
+
 
 @pytest.mark.parametrize("name", [*registry.tasks(), *registry.methods()])
 def test_every_plugin_conforms(name: str) -> None:
@@ -74,3 +86,11 @@ def test_a_method_that_does_not_start_as_the_base_is_caught(tmp_path: Path) -> N
     problems = {check.name: check.problem for check in checks(str(path)) if check.problem}
     (problem,) = problems.values()
     assert problem == "they differ in float32; a method that cannot says so: starts_as_base = False"
+
+
+def test_a_method_that_its_merged_weights_do_not_hold_is_caught(tmp_path: Path) -> None:
+    path = tmp_path / "hooked.py"
+    path.write_text(HOOKED_METHOD)
+    problems = {check.name: check.problem for check in checks(str(path)) if check.problem}
+    problem = problems["merged into the weights, it gives the same outputs but for rounding"]
+    assert problem.startswith("logits differ by ")

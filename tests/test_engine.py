@@ -75,6 +75,11 @@ def test_compiled_blocks_lose_as_uncompiled_ones_do(toy: ModelSource) -> None:
     compiled = fit(model, made(toy), 1e-2).curve
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == graphs  # no batch makes another graph
     assert [point.loss for point in compiled] == pytest.approx([point.loss for point in plain], abs=2e-4)
+    calls = [block._compiled_call_impl for block in blocks(model)]
+    assert all(calls[1:])
+    with engine("fast").uncompiled(model):
+        assert not any(block._compiled_call_impl for block in blocks(model))
+    assert [block._compiled_call_impl for block in blocks(model)] == calls
     release(model)
     assert all(block._compiled_call_impl is None for block in blocks(model))
 

@@ -121,7 +121,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         kept = [(name, value) for name, value in attributes if name != "alt"]
         # A figure's file is named by a hash of its task, if nothing else.
-        self.tags.append((tag, re.sub(r"quality-t-[\w-]+\.png", "quality.png", str(kept))))
+        self.tags.append((tag, re.sub(r"(quality|checkpoints)-t-[\w-]+\.png", r"\1.png", str(kept))))
 
     def handle_comment(self, data: str) -> None:
         self.tags.append(("comment", data))

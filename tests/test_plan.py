@@ -5,7 +5,7 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 
 from harness import registry
-from harness.budget import PRESETS, matched, parse_match, preset
+from harness.budget import MAY_BE_ZERO, PRESETS, matched, parse_match, preset
 from harness.environment import Environment
 from harness.errors import UsageError
 from harness.plan import TaskSize, estimate, plan, total_seconds
@@ -31,6 +31,18 @@ def test_presets_grow_and_are_frozen() -> None:
 def test_budget_fields_are_whole_positive_numbers(value: object) -> None:
     with pytest.raises(UsageError, match="epochs must be a whole number of at least 1"):
         replace(PRESETS["quick"], epochs=value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", MAY_BE_ZERO)
+def test_what_is_measured_beside_the_task_may_be_left_out(name: str) -> None:
+    assert getattr(replace(PRESETS["quick"], **{name: 0}), name) == 0  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=f"{name} must be a whole number of at least 0"):
+        replace(PRESETS["quick"], **{name: -1})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["ci", "sweep"])
+def test_budgets_that_must_stay_cheap_measure_the_task_alone(name: str) -> None:
+    assert {getattr(PRESETS[name], field) for field in MAY_BE_ZERO} == {0}
 
 
 def test_an_unknown_budget_names_the_nearest() -> None:

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from harness.errors import UsageError
-from harness.profiler import GpuMeter, Profiler
+from harness.profiler import GpuMeter, Profiler, joined
+from harness.result import Phase
 
 
 def test_phases_have_their_own_seconds_and_peaks() -> None:
@@ -45,6 +46,36 @@ def test_phases_neither_nest_nor_repeat() -> None:
         pass
     with pytest.raises(UsageError, match="cannot start"), profiler.phase("a"):
         pass
+
+
+def test_a_block_apart_is_in_no_figure_of_the_phase_around_it() -> None:
+    profiler = Profiler("cpu")
+    with profiler.phase("outer"):
+        time.sleep(0.02)
+        for _ in range(2):
+            with profiler.apart("inner"):
+                block = torch.ones(100_000_000)  # 400 MB
+                time.sleep(0.2)
+                del block
+        time.sleep(0.02)
+    with profiler.phase("next"):
+        pass
+    outer, inner = profiler.phases["outer"], profiler.phases["inner"]
+    assert 0.04 < outer.seconds < 0.2
+    assert inner.seconds > 0.4
+    assert outer.peak_bytes is not None
+    assert inner.peak_bytes is not None
+    if sys.platform == "linux":
+        assert inner.peak_bytes - outer.peak_bytes > 300e6
+
+
+def test_stretches_of_one_phase_add_up() -> None:
+    first = Phase(seconds=1.0, peak_bytes=5, utilisation=1.0, energy_joules=2.0)
+    second = Phase(seconds=3.0, peak_bytes=4, peak_device_bytes=7, utilisation=0.2, energy_joules=1.0)
+    assert joined(first, second) == Phase(
+        seconds=4.0, peak_bytes=5, peak_device_bytes=None, utilisation=0.4, energy_joules=3.0
+    )
+    assert joined(first, Phase(seconds=0.0, peak_bytes=None)).peak_bytes is None
 
 
 class NvmlError(Exception):

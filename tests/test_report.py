@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 
 from harness.errors import ResultError
-from harness.report import chart, readme_block, render, update_readme, words
+from harness.extras import Checkpoint
+from harness.report import chart, course, merging, readme_block, render, update_readme, words
 from harness.report.comparisons import compare
 from harness.report.findings import cautions, findings
 from harness.report.page import BEGIN, END, slug
@@ -86,6 +87,72 @@ def test_retention_is_shown_where_it_was_measured(tmp_path):
     assert "What the model kept" not in text_of([replace(lora, retention=None)], tmp_path)
 
 
+def rising(method, scores, *, seconds=10.0, n=24, seed=0):
+    """A cell whose checkpoints have these scores, `seconds` apart."""
+    cell = synthetic.cell("legal_license", method, seed)
+    found = (
+        Checkpoint(step=at, examples=8 * at, tokens=100 * at, seconds=seconds * at, score=score, n=n)
+        for at, score in enumerate(scores)
+    )
+    return replace(cell, checkpoints=tuple(found))
+
+
+def growth(*cells):
+    return course.said(board(cells)["legal_license"])
+
+
+def test_the_seconds_to_a_share_of_full_are_the_first_checkpoint_that_meets_it():
+    full = rising("full", (0.1, 0.5, 0.9, 0.8))  # 90% of its last is 0.72
+    quick, slow = rising("lora-r16", (0.1, 0.73, 0.6, 0.7), seconds=2.5), rising("adalora", (0.1, 0.2, 0.5))
+    assert growth(full, quick, slow) == [
+        "90% of full's last score, 72.0%, was met at the checkpoint after: `full` 20 s, `lora-r16` 2.5 s.",
+        "Not met by `adalora` (50.0%).",
+    ]
+
+
+def test_no_seconds_are_told_where_full_is_not_shown_to_have_gained():
+    cells = [rising(method, (0.2, 0.3, 0.4)) for method in ("full", "lora-r16")]
+    assert growth(*cells) == [
+        "`full` went from 20.0% to 40.0% on 24 development items, which shows no gain: no time to a share "
+        "of that is given."
+    ]
+    assert "was met" in growth(*(replace_n(cell, 200) for cell in cells))[0]
+    assert growth(cells[0]) == growth(cells[1]) == []
+
+
+def replace_n(cell, n):
+    return replace(cell, checkpoints=tuple(replace(one, n=n) for one in cell.checkpoints))
+
+
+def test_marks_are_means_over_the_seeds_that_have_them():
+    cells = [rising("full", (0.2, 0.4), seconds=8.0), rising("full", (0.4, 0.5, 0.9), seconds=12.0, seed=1)]
+    (row,) = board(cells)["legal_license"].values()
+    assert [(mark.examples, mark.seconds, mark.score) for mark in course.marks(row)] == [
+        (0.0, 0.0, pytest.approx(0.3)), (8.0, 10.0, pytest.approx(0.45)),
+    ]  # fmt: skip
+
+
+def test_without_checkpoints_there_is_no_figure_of_them(tmp_path):
+    text = text_of([replace(cell, checkpoints=()) for cell in synthetic.grid()], tmp_path)
+    assert "checkpoints," not in text
+    assert "development items" not in text
+    assert not list(tmp_path.glob("checkpoints-*"))
+
+
+def test_merged_adapters_are_shown_with_what_rounding_explains():
+    lora, full = (synthetic.cell("legal_license", method) for method in ("lora-r16", "full"))
+    table = merging.merged_table(board([lora, full]))
+    assert table.values.tolist() == [
+        ["`legal_license`", "`lora-r16`", "1.5", "3.2", "96.0%", "1.10 times", "1.50 times"]
+    ]
+    assert merging.beyond_rounding(board([lora, full])) is None
+    far = replace(lora, merged=replace(lora.merged, difference=3.3), method="qlora-r8")
+    none = replace(lora, merged=replace(lora.merged, difference=None), method="adalora")
+    said = merging.beyond_rounding(board([lora, far, none]))
+    assert said == "Further apart than rounding explains: `qlora-r8` and `adalora`."
+    assert merging.merged_table(board([full])) is None
+
+
 def test_answers_that_are_none_are_counted_apart_from_wrong_ones(tmp_path):
     kinds = [  # score, readable, unfinished
         (1.0, True, False), (1.0, True, True), (1.0, False, False), (0.5, True, False), (0.0, True, True),
@@ -120,7 +187,9 @@ def test_size_on_disk_is_shown_where_it_was_measured(tmp_path):
 
 def test_figures_exist_in_readme_size(rendered):
     linked = set(re.findall(r"\]\(([^)]+\.png)\)", rendered.read_text(encoding="utf-8")))
-    assert linked == {f"{name}.png" for name in CHARTS} | {f"quality-{task}.png" for task in synthetic.TASKS}
+    assert linked == {f"{name}.png" for name in CHARTS} | {
+        f"{kind}-{task}.png" for kind in ("quality", "checkpoints") for task in synthetic.TASKS
+    }
     assert {path.name for path in rendered.parent.iterdir()} == linked | {"report.md"}
     for name in linked:
         assert png_size(rendered.parent / name) == (1200, 675)
@@ -260,8 +329,8 @@ def test_text_from_results_stays_text(tmp_path):
     kinds = {token.type for token in [*tokens, *inline]}
     assert not {"html_block", "html_inline", "link_open", "s_open"} & kinds
     sources = [child.attrs["src"] for child in inline if child.type == "image"]
-    assert all(source.startswith(("quality-", "learning-", "where-")) for source in sources)
-    assert sum(token.type == "heading_open" for token in tokens) == 7
+    assert all(source.startswith(("quality-", "checkpoints-", "learning-", "where-")) for source in sources)
+    assert sum(token.type == "heading_open" for token in tokens) == 8
     for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
 

@@ -57,6 +57,7 @@ def test_other_json_is_refused(text: str) -> None:
 def test_a_file_of_the_first_schema_is_read_without_baselines() -> None:
     body = json.loads(replace(one(), schema_version=1).to_json())
     del body["checksum"], body["baselines"], body["retention"], body["model_bytes"]
+    del body["checkpoints"], body["merged"]
     for item in body["items"]:
         del item["unfinished"], item["readable"]
     text = json.dumps({**body, "checksum": _checksum(body)})
@@ -66,6 +67,8 @@ def test_a_file_of_the_first_schema_is_read_without_baselines() -> None:
         retention=None,
         adapter_bytes=None,
         model_bytes=None,
+        checkpoints=(),
+        merged=None,
         items=tuple(replace(item, unfinished=None, readable=None) for item in one().items),
     )
 
@@ -76,6 +79,35 @@ def test_a_retention_of_another_type_is_refused(damage: dict[str, object]) -> No
     del body["checksum"]
     body["retention"]["code"].update(damage)
     with pytest.raises(ValueError, match=rf"retention\.code\.{next(iter(damage))} is "):
+        Result.from_json(json.dumps({**body, "checksum": _checksum(body)}))
+
+
+def test_an_older_file_is_read_as_without_checkpoints_or_merging() -> None:
+    body = json.loads(replace(one(), schema_version=3).to_json())
+    del body["checksum"], body["checkpoints"], body["merged"]
+    for name in ("checkpoints", "merge_prompts"):
+        del body["identity"]["budget"][name]
+    found = Result.from_json(json.dumps({**body, "checksum": _checksum(body)}))
+    assert found == replace(one(), checkpoints=(), merged=None)
+    assert found.fingerprint == one().fingerprint
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("checkpoints", 0, "score"), -0.5),
+        (("merged", "tokens"), "8"),
+        (("merged", "apart", "forward"), None),
+    ],
+)
+def test_a_measurement_of_another_type_is_refused(path: tuple[str | int, ...], value: object) -> None:
+    body = json.loads(next(result for result in grid() if result.merged).to_json())
+    del body["checksum"]
+    inner = body
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    with pytest.raises(ValueError, match=rf"{path[-1]} is "):
         Result.from_json(json.dumps({**body, "checksum": _checksum(body)}))
 
 

@@ -13,10 +13,10 @@ from harness import registry
 from harness.budget import preset
 from harness.data import Encoder
 from harness.engine import engine
+from harness.extras import Retention
 from harness.job import PassageLoss
 from harness.model import ModelSource, resolve
 from harness.passages import KINDS, LEAST, MOST, passages
-from harness.result import Retention
 from harness.retention import (
     PASSAGES,
     compare,

@@ -118,9 +118,14 @@ def test_a_grid_runs_reports_resumes_and_repeats_exactly(
     assert lora.metric is not None
     assert lora.metric.n == len(lora.items) == 16
     assert set(lora.phases) == {
-        "encode", "load", "flops", "compile", "train", "retention", "save",
-        "evaluate",
+        "encode", "load", "flops", "compile", "checkpoints", "train", "retention", "save", "evaluate",
+        "merge",
     }  # fmt: skip
+    assert [(one.step, one.examples, one.n) for one in lora.checkpoints] == [(0, 0, 8), (1, 8, 8), (2, 16, 8)]
+    assert lora.checkpoints[-1].seconds == lora.curve[-1].seconds <= lora.phases["train"].seconds
+    assert lora.merged is not None
+    assert lora.merged.prompts == lora.identity["budget"]["merge_prompts"] == 1
+    assert [(result.checkpoints, result.merged) for result in results[:2]] == [((), None)] * 2
     assert lora.retention is not None
     assert {kind: kept.passages for kind, kept in lora.retention.items()} == {"prose": 8, "code": 8}
     assert all(kept.loss_before != kept.loss_after for kept in lora.retention.values())

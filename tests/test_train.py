@@ -3,6 +3,8 @@
 import itertools
 import json
 import os
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -47,6 +49,7 @@ def fit(
     precision: str = "float32",
     method: str = "full",
     limit: TimeLimit | None = None,
+    pause: Callable[[int, int, float], None] | None = None,
 ) -> Trained:
     chosen, owner = engine(name), registry.method(method)
     return train(
@@ -60,6 +63,7 @@ def fit(
         after_step=owner.after_step,
         progress=lambda done, total: None,
         limit=limit,
+        pause=pause,
     )
 
 
@@ -157,6 +161,29 @@ def test_a_run_without_gradients_is_degenerate(toy: ModelSource) -> None:
             if "lora_" in name:
                 parameter.zero_()  # A = B = 0 is a fixed point of the product
     assert fit(model, made(toy), 1e-3).degenerate == "every gradient was zero"
+
+
+def test_the_clock_stands_still_in_a_pause(toy: ModelSource) -> None:
+    paused: list[tuple[int, int, float]] = []
+
+    def pause(step: int, tokens: int, seconds: float) -> None:
+        paused.append((step, tokens, seconds))
+        time.sleep(0.1)
+
+    start = time.perf_counter()
+    curve = fit(adapted(toy, "full"), made(toy), 1e-3, pause=pause).curve
+    whole = time.perf_counter() - start
+    assert paused == [(0, 0, 0.0), *((point.step, point.tokens, point.seconds) for point in curve)]
+    assert 0 < curve[-1].seconds <= whole - 0.1 * len(paused)
+
+
+def test_a_run_that_stops_pauses_no_more(toy: ModelSource) -> None:
+    model = adapted(toy, "full")
+    with torch.no_grad():
+        model.get_output_embeddings().weight[0, 0] = float("nan")
+    steps: list[int] = []
+    fit(model, made(toy), 1e-3, pause=lambda step, tokens, seconds: steps.append(step))
+    assert steps == [0]
 
 
 def test_the_same_seed_gives_the_same_losses(toy: ModelSource) -> None:

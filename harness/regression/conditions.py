@@ -13,7 +13,8 @@ MAY_DIFFER = (
     "method_config", "learning_rates", "shots", "recipe", "tuning", "engine", "device", "machine", "versions",
 )  # fmt: skip
 """Parts that a change may be about: compared all the same, and shown."""
-HARMLESS = ("budget.name", "budget.timeout_seconds", "model.source", "model.trust")
+HARMLESS = ("budget.name", "budget.timeout_seconds", "budget.checkpoints", "budget.merge_prompts",
+            "model.source", "model.trust")  # fmt: skip
 """Fields that determine nothing: a model is its weights, whatever they are called."""
 ABSENT = "absent"
 

@@ -51,9 +51,11 @@ PHASES = {
     "calibrate": "#DDCC77",
     "tune": "#56B4E9",
     "train": "#0072B2",
+    "checkpoints": "#999933",
     "retention": "#009E73",
     "save": "#882255",
     "evaluate": "#E69F00",
+    "merge": "#AA4499",
 }
 OTHER_PHASE = "#D55E00"
 
@@ -181,13 +183,17 @@ def curves(rows: Board) -> Figure | None:
             panel.grid(color="#DDDDDD")
         figure.supxlabel("optimizer step", fontsize=11)
         figure.supylabel("training loss (nats a target token)", fontsize=11)
-        methods = order({method for own in lines.values() for method in own})
-        handles = [
-            Line2D([], [], color=look(name).colour, linestyle=look(name).line, label=label(name))
-            for name in methods
-        ]
-        figure.legend(handles=handles, loc="outside upper center", ncols=4, frameon=False, handlelength=3)
+        name_lines(figure, order({method for own in lines.values() for method in own}))
     return figure
+
+
+def name_lines(figure: Figure, methods: Sequence[str]) -> None:
+    """A legend over the figure: the methods' names beside their lines."""
+    handles = [
+        Line2D([], [], color=look(name).colour, linestyle=look(name).line, label=label(name))
+        for name in methods
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=4, frameon=False, handlelength=3)
 
 
 def phases(rows: Board) -> Figure | None:

@@ -12,7 +12,7 @@ import jinja2
 
 from harness.atomic import write_atomic
 from harness.errors import ResultError
-from harness.report import article, chart, details, reproduce, table, words
+from harness.report import article, chart, course, details, merging, reproduce, table, words
 from harness.report.comparisons import Comparisons, compare
 from harness.report.findings import cautions, findings
 from harness.report.rows import Board, Row, board, compared, methods_of
@@ -28,6 +28,9 @@ SUMMARY_CHARTS = (
 )
 DISK = """ "On disk" is the file that training leaves: an adapter alone, or the whole
 model; its share is of the base model's weights in the same precision."""
+GROWTH = """ Scores on dev come from
+checkpoints, off the train clock, on the first development items: means over seeds, the untrained model first.
+Steps double from one checkpoint to the next, so a time to a score is true to a factor of two."""
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent),
     undefined=jinja2.StrictUndefined,
@@ -66,6 +69,9 @@ def render(results: Sequence[Result], folder: Path, *, name: str, studies: str |
         quality = {
             task: _save(folder, f"quality-{slug(task)}", chart.quality(task, rows[task])) for task in rows
         }
+        growths = {
+            task: _save(folder, f"checkpoints-{slug(task)}", course.figure(task, rows[task])) for task in rows
+        }
         charts = _summary_charts(rows, whole, folder)
     except OSError as error:
         raise ResultError(f"cannot write the report to {folder}: {error.strerror or error}") from error
@@ -76,10 +82,11 @@ def render(results: Sequence[Result], folder: Path, *, name: str, studies: str |
         memory=_memory(results),
         gain=table.GAIN,
         disk=DISK if any(cell.model_bytes for cell in results) else "",
+        growth=GROWTH if any(cell.checkpoints for cell in results) else "",
         cautions=cautions(rows),
         spread=spread(rows, comparisons),
         tests=comparisons.tests,
-        tasks=[_task(task, own, quality[task], comparisons) for task, own in rows.items()],
+        tasks=[_task(task, own, quality[task], growths[task], comparisons) for task, own in rows.items()],
         article=article,
         summary=_summary(rows, whole),
         overall=_overall(rows, comparisons),
@@ -89,6 +96,8 @@ def render(results: Sequence[Result], folder: Path, *, name: str, studies: str |
         truncation=_markdown(details.truncation_table(rows)),
         answers=_markdown(details.answers_table(rows)),
         retention=_markdown(details.retention_table(rows)),
+        merged=_markdown(merging.merged_table(rows)),
+        beyond=merging.beyond_rounding(rows),
         trials=_markdown(details.trials_table(results)),
         command=reproduce.command(results, list(rows), methods_of(rows)),
         settings=reproduce.settings(results, methods_of(rows)),
@@ -169,7 +178,9 @@ def _markdown(frame: Any) -> str | None:
     return None if frame is None else table.markdown(frame, figures=False)
 
 
-def _task(task: str, rows: Mapping[str, Row], file: str | None, comparisons: Comparisons) -> dict[str, Any]:
+def _task(
+    task: str, rows: Mapping[str, Row], file: str | None, growth: str | None, comparisons: Comparisons
+) -> dict[str, Any]:
     claimed = task in article.CLAIMS and any(method in rows for method in article.CLAIMS[task])
     return {
         "name": words.code(task),
@@ -177,6 +188,8 @@ def _task(task: str, rows: Mapping[str, Row], file: str | None, comparisons: Com
         "findings": findings(task, rows, comparisons),
         "comparisons": _markdown(comparison_table(comparisons, task, list(rows))),
         "chart": file,
+        "growth": growth,
+        "growth_said": course.said(rows),
         "article": table.markdown(table.article_table(task, rows, comparisons)) if claimed else None,
     }
 

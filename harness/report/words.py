@@ -114,6 +114,16 @@ def nats(value: float | None, *, signed: bool = False) -> str:
     return text if float(text) else "0.000"
 
 
+def digits(value: float | None) -> str:
+    """A number of any size to two digits: "2.1", "0.0031", "1.3e-05"."""
+    return ABSENT if value is None else f"{value:.2g}"
+
+
+def times(value: float | None) -> str:
+    """A ratio of two speeds: "1.32 times"."""
+    return ABSENT if value is None else f"{value:.2f} times"
+
+
 def escaped(text: object) -> str:
     """Any text as Markdown that shows it literally, in a table cell too: no markup, HTML, link or mention."""
     clean = printable(text)

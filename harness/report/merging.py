@@ -1,0 +1,52 @@
+"""Adapters merged into the weights against adapters beside them, as a table and a sentence."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from harness.report import words
+from harness.report.rows import Board, mean
+
+
+def merged_table(rows: Board) -> pd.DataFrame | None:
+    """Distance and speed of both forms, means over seeds; None where nothing was merged."""
+    lines = []
+    for own in rows.values():
+        for row in own.values():
+            found = [cell.merged for cell in row.ok if cell.merged]
+            if found:
+                lines.append(
+                    {
+                        "task": words.code(row.task),
+                        "method": words.code(row.method),
+                        "logits differ by": words.digits(mean([one.difference for one in found])),
+                        "rounding explains": words.digits(mean([one.tolerance for one in found])),
+                        "same next token": words.percent(mean([one.agreement for one in found])),
+                        "reading": words.times(
+                            mean([one.merged.forward / one.apart.forward for one in found])
+                        ),
+                        "writing": words.times(
+                            mean([one.merged.generation / one.apart.generation for one in found])
+                        ),
+                    }
+                )
+    return pd.DataFrame(lines) if lines else None
+
+
+def beyond_rounding(rows: Board) -> str | None:
+    """Which methods some merged model of theirs is no longer the one that was trained; None for none."""
+    methods = {
+        row.method: None
+        for own in rows.values()
+        for row in own.values()
+        for cell in row.ok
+        if cell.merged
+        and (
+            cell.merged.difference is None
+            or cell.merged.tolerance is None
+            or cell.merged.difference > cell.merged.tolerance
+        )
+    }
+    if not methods:
+        return None
+    return f"Further apart than rounding explains: {words.listed([words.code(name) for name in methods])}."
