@@ -7,7 +7,7 @@ positions that a token attends to:
     4d for each of two norms (its input in float32), e d more if the norm's weight is trained
     3 e h (queries, and keys and values repeated for every head) + (4 + e) a keys (attention before and
         after the cast from float32; 4 a keys if e is 4)
-    3 e m (the gate, its activation, the up projection)
+    2 e m (the gate and the up projection; see harness/recompute.py)
     e times the width of every input of linear layers of which one is trained, or has an adapter
     e times the rank of every low-rank product, and twice e times the outputs of a layer under DoRA
 
@@ -86,7 +86,7 @@ def block_bytes(block: torch.nn.Module, config: Any, size: int, keys: int) -> in
     heads = config.num_attention_heads
     head_size = getattr(config, "head_dim", None) or config.hidden_size // heads
     kept = 2 * FLOAT32 * config.hidden_size + 3 * size * heads * head_size
-    kept += (FLOAT32 + cast) * heads * keys + 3 * size * config.intermediate_size
+    kept += (FLOAT32 + cast) * heads * keys + 2 * size * config.intermediate_size
     norms = [name for name, p in block.named_parameters() if "norm" in name and p.requires_grad]
     kept += size * config.hidden_size * len(norms)
     for names in SHARED_INPUTS:

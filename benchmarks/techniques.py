@@ -92,6 +92,27 @@ def blockwise_updates(setting: Setting) -> bool:
     return updated == sum(p.numel() for p in setting.model.parameters() if p.requires_grad)
 
 
+def gates_recomputed(setting: Setting) -> bool:
+    """Once made ready for steps, every block keeps one tensor of its MLP's inner size less."""
+
+    def kept() -> int:
+        found = set[int]()
+
+        def pack(tensor: torch.Tensor) -> torch.Tensor:
+            if tensor.ndim == 3 and tensor.shape[-1] == setting.model.config.intermediate_size:
+                found.add(tensor.data_ptr())
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            loss = FAST.loss(setting.model, setting.batches()[0])
+            assert loss.requires_grad  # the graph is alive, so that no two tensors had one address
+        return len(found)
+
+    before = kept()
+    FAST.optimizer(setting.model, "float32")
+    return before - kept() == len(blocks(setting.model))
+
+
 def compiled(setting: Setting) -> bool:
     """On a CPU with AMX all blocks but the first go to the compiler, which is not run here."""
     given: list[torch.nn.Module] = []
@@ -133,7 +154,9 @@ def finished_rows_dropped(setting: Setting) -> bool:
     return seen[1:4] == [6, 3, 2]
 
 
+# What makes a model ready for steps cannot be undone, so that its observer comes first.
 TRAINING: dict[str, Callable[[Setting], bool]] = {
+    "gate's activation computed again": gates_recomputed,
     "logits at targets only": target_logits,
     "blocks compiled (CPUs with AMX)": compiled,
     "AdamW by blocks, float32 masters": blockwise_updates,

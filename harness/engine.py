@@ -1,8 +1,9 @@
 """How steps and answers are computed: `fast`, or `plain` for doubt and debugging.
 
 An engine knows neither task nor method. Both do the same arithmetic on the same batches; results
-differ by rounding alone. Fast computes logits at target positions only, updates weights a block at a
-time (`optimizer`), shares what prompts have in common (`evaluate`), and compiles where that pays.
+differ by rounding alone. Fast computes logits at target positions only, keeps fewer activations
+(`recompute`), updates weights a block at a time (`optimizer`), shares what prompts have in common
+(`evaluate`), and compiles where that pays.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from harness.data import Batch, Encoder
 from harness.evaluate import Answers, Evaluator, Progress
 from harness.optimizer import Float32AdamW
 from harness.plain import PlainAdamW, PlainEvaluator, plain_loss
+from harness.recompute import recompute_gates
 from harness.train import Optimizer, target_loss
 
 if TYPE_CHECKING:
@@ -39,7 +41,8 @@ class Engine:
     """One way to compute what a cell needs.
 
     Attributes:
-        optimizer: AdamW over a model's trained parameters, which it rounds to the named precision.
+        optimizer: Readies a model for training steps: AdamW over its trained parameters, which are rounded
+            to the named precision.
         loss: Mean cross-entropy (nats) over a batch's target tokens.
         evaluator: What answers prompts with a model.
         compiles: Whether training steps may be compiled.
@@ -67,8 +70,14 @@ class Engine:
         return uncompiled(model) if self.compiles else nullcontext()
 
 
+def lean_optimizer(model: PreTrainedModel, precision: str) -> Float32AdamW:
+    """AdamW by blocks, over a model whose blocks keep less for the backward pass."""
+    recompute_gates(model)
+    return Float32AdamW(model, precision)
+
+
 FAST = Engine(
-    name="fast", optimizer=Float32AdamW, loss=target_loss, evaluator=Evaluator, compiles=True
+    name="fast", optimizer=lean_optimizer, loss=target_loss, evaluator=Evaluator, compiles=True
 )  # fmt: skip
 PLAIN = Engine(
     name="plain", optimizer=PlainAdamW, loss=plain_loss, evaluator=PlainEvaluator, compiles=False

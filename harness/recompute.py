@@ -1,0 +1,67 @@
+"""Activations that the backward pass computes again instead of keeping: the same gradients, less memory."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import cache
+from types import MethodType
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+GATED = "down_proj = self.down_proj(self.act_fn(self.gate_proj(x)) * self.up_proj(x)) return down_proj"
+"""The body of a gated MLP's forward pass as transformers writes it, for Llama and many others."""
+
+
+class _Gated(torch.autograd.Function):
+    """silu(gate) * up of two tensors of one shape, of which only those two are kept."""
+
+    @staticmethod
+    def forward(ctx: Any, gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(gate, up)
+        return torch.nn.functional.silu(gate) * up
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        (gradient,), (gate, up) = gradients, ctx.saved_tensors
+        return (
+            torch.ops.aten.silu_backward(gradient * up, gate),
+            gradient * torch.nn.functional.silu(gate),
+        )
+
+
+def recompute_gates(model: PreTrainedModel) -> int:
+    """Have the model's gated MLPs keep one activation less; how many there are.
+
+    Outputs and gradients stay the same to the last bit. An MLP that is not known to compute just that stays
+    as it is.
+    """
+    found = [module for module in model.modules() if _is_gated(module)]
+    for module in found:
+        module.forward = MethodType(_gated_forward, module)
+    return len(found)
+
+
+def _gated_forward(self: Any, x: torch.Tensor) -> torch.Tensor:
+    gated: torch.Tensor = self.down_proj(_Gated.apply(self.gate_proj(x), self.up_proj(x)))  # type: ignore[no-untyped-call]
+    return gated
+
+
+def _is_gated(module: torch.nn.Module) -> bool:
+    from transformers.activations import SiLUActivation
+
+    silu = isinstance(getattr(module, "act_fn", None), (torch.nn.SiLU, SiLUActivation))
+    return silu and GATED in _source(type(module).forward)
+
+
+@cache
+def _source(function: Callable[..., Any]) -> str:
+    """A function's source with single spaces; empty where there is none to read."""
+    try:
+        return " ".join(inspect.getsource(function).split())
+    except (OSError, TypeError):
+        return ""
