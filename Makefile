@@ -45,10 +45,9 @@ quality: $(STAMP)  ## the grid of the regression gate at budget "ci", against re
 	$(BIN)/python -m harness check --baseline results/baseline --candidate results/quality \
 		--markdown reports/quality/check.md --json reports/quality/check.json --junit reports/quality/check.xml $(CHECK)
 
-bench: $(STAMP)  ## speed beside what people use today, and benchmarks/README.md's tables (one to two hours)
+bench: $(STAMP)  ## speed beside what people use today, and benchmarks/README.md's tables (about an hour)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
-	$(BIN)/python -m benchmarks.train_speed compare
-	$(BIN)/python -m benchmarks.train_speed compare --length 128 --rows 16
+	$(BIN)/python -m benchmarks.train_speed compare --length 128 --steps 7
 	$(BIN)/python -m benchmarks.eval_speed compare
 	$(BIN)/python -m benchmarks.eval_speed compare --precision float32 --repeats 1
 	$(BIN)/python -m benchmarks.profile_steps compare

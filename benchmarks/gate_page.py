@@ -40,8 +40,7 @@ def table(figures: dict[str, Any]) -> str:
     ]
     if same:
         rows += [
-            ("a seed run again, rounded otherwise: items that change", f"{100 * same['flips']:.1f}%"),
-            ("its spread of a cell's mean beside that", points(same["deviation"])),
+            ("a seed run again, rounded otherwise: items that change", by_method(same["flips"], "%")),
             *power_rows(same, "the same seeds on both sides"),
         ]
     lines = ["| what | figure |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows)]
@@ -60,19 +59,23 @@ def table(figures: dict[str, Any]) -> str:
 
 def power_rows(found: dict[str, Any], which: str) -> list[tuple[str, str]]:
     """What `power` found, as rows of the table."""
-    drops = found["method"]["drops"].values()
     return [
         (f"false alarms, simulated, {which}", rate(found)),
         (
             f"smallest drop of one method called in 90%, {which}",
-            f"{points(found['method']['drop'])} (median of {len(drops)} methods; {100 * min(drops):.1f} to "
-            f"{100 * max(drops):.1f})",
+            by_method(found["method"]["drops"], "points"),
         ),
         (
             f"smallest drop of a suite of {found['suite']['cells']} cells called in 90%, {which}",
             points(found["suite"]["drop"]),
         ),
     ]
+
+
+def by_method(values: dict[str, float], unit: str) -> str:
+    """Shares of 1 in hundredths, least first."""
+    shown = [f"`{name}` {100 * value:.1f}" for name, value in sorted(values.items(), key=lambda one: one[1])]
+    return f"{', '.join(shown)} {unit}"
 
 
 def points(value: float) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from harness.data import Encoder, Shots
+from harness.decoding import grouped_attention
 from harness.train import logits_at
 
 if TYPE_CHECKING:
@@ -117,7 +118,8 @@ class Evaluator:
         answers: dict[int, Answer] = {}
         for indices in self._batches(prompts):
             rows = [prompts[index].ids[length:] for index in indices]
-            outputs = self._greedy(copy.deepcopy(prefix), rows, max_new_tokens, stop)
+            with grouped_attention(self.core):
+                outputs = self._greedy(copy.deepcopy(prefix), rows, max_new_tokens, stop)
             for index, (ids, ended) in zip(indices, outputs, strict=True):
                 text = before(stop, self._decode(ids))
                 cut = prompts[index].truncated or not ended

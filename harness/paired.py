@@ -13,9 +13,9 @@ cluster of its seeds), V the variance of one side's mean between seeds beyond wh
 seed (half their variance), so that luck which both sides share drops out.
 
 Few seeds say little about V (a bootstrap over two or three would understate it), so it is pooled over the
-units of a grid, and each unit's own figure is drawn towards the pool as in a moderated t test (Smyth, "Linear
-models and empirical Bayes methods", 2004). Tests are t tests with Satterthwaite's degrees of freedom ("An
-approximate distribution of estimates of variance components", 1946).
+units of a grid or of one method, and each unit's own figure is drawn towards the pool as in a moderated t
+test (Smyth, "Linear models and empirical Bayes methods", 2004). Tests are t tests with Satterthwaite's
+degrees of freedom ("An approximate distribution of estimates of variance components", 1946).
 
 All scores are from 0 to 1; differences are candidate minus baseline.
 """
@@ -187,7 +187,7 @@ def pool(effects: Sequence[Effect], prior: float = ASSUMED_SEED_DEVIATION**2) ->
     """The variance between seeds, pooled over units that changed and of which two seeds or more ran.
 
     Args:
-        effects: All units of the grid.
+        effects: All units of the grid, or of one method: methods differ widely in it.
         prior: V where it was not measured: taken for the degrees of freedom that the units lack to `FEWEST`.
     """
     known = [one for one in effects if one.degrees and not one.identical]

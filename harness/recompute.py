@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import cache
-from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -35,19 +34,34 @@ class _Gated(torch.autograd.Function):
 
 
 def recompute_gates(model: PreTrainedModel) -> int:
-    """Have the model's gated MLPs keep one activation less; how many there are.
+    """Have the model's gated MLPs keep one activation less; how many of them did not yet.
 
     Outputs and gradients stay the same to the last bit. An MLP that is not known to compute just that stays
     as it is.
     """
     found = [module for module in model.modules() if _is_gated(module)]
     for module in found:
-        module.forward = MethodType(_gated_forward, module)
+        module.__class__ = _recomputing(type(module))  # type: ignore[arg-type]  # classes are hashable
     return len(found)
 
 
-def _gated_forward(self: Any, x: torch.Tensor) -> torch.Tensor:
-    gated: torch.Tensor = self.down_proj(_Gated.apply(self.gate_proj(x), self.up_proj(x)))  # type: ignore[no-untyped-call]
+@cache
+def _recomputing(kind: Any) -> type[torch.nn.Module]:
+    # A class, for a compiler would take a forward pass of each module's own for so many different ones.
+    return type(f"Recomputing{kind.__name__}", (kind,), {"forward": _forward})
+
+
+def _forward(self: Any, x: torch.Tensor) -> torch.Tensor:
+    gate, up = self.gate_proj(x), self.up_proj(x)
+    compiling = torch.compiler.is_compiling()  # a compiler decides by itself what to keep
+    down: torch.Tensor = self.down_proj(
+        torch.nn.functional.silu(gate) * up if compiling else _gated(gate, up)
+    )
+    return down
+
+
+def _gated(gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
+    gated: torch.Tensor = _Gated.apply(gate, up)  # type: ignore[no-untyped-call]
     return gated
 
 
@@ -55,11 +69,11 @@ def _is_gated(module: torch.nn.Module) -> bool:
     from transformers.activations import SiLUActivation
 
     silu = isinstance(getattr(module, "act_fn", None), (torch.nn.SiLU, SiLUActivation))
-    return silu and GATED in _source(type(module).forward)
+    return silu and GATED in source_of(type(module).forward)
 
 
 @cache
-def _source(function: Callable[..., Any]) -> str:
+def source_of(function: Callable[..., Any]) -> str:
     """A function's source with single spaces; empty where there is none to read."""
     try:
         return " ".join(inspect.getsource(function).split())

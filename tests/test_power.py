@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.errors import UsageError
 from harness.regression import Side, compare, outcome, power, read_results
 from harness.regression.luck import Again, CellModel, Model, fit
 from harness.regression.power import Design, alarms, simulate, smallest_drop
@@ -126,6 +127,22 @@ def test_seeds_run_again_have_the_luck_they_were_given():
     assert fallen.mean() == pytest.approx(0.05, abs=0.01)
 
 
+def test_seeds_that_ran_once_say_nothing_of_running_again():
+    (cell, *_), generator = again().cells, np.random.default_rng(0)
+    first = (generator.random((6, 400)) < cell.mean).astype(float)
+    second = power._run_again(cell, first, 0.0, generator)
+    whole, part, others = (
+        Side(name=name, outcomes=tuple(power._outcomes(cell, rows, start).values()))
+        for name, rows, start in (("whole", first, 0), ("part", second[:4], 0), ("others", second, 100))
+    )
+    assert (
+        fit(whole, part).cells[0].again
+        == fit(replace(whole, outcomes=whole.outcomes[:4]), part).cells[0].again
+    )
+    with pytest.raises(UsageError, match="others has no cell and seed of whole"):
+        fit(whole, others)
+
+
 def test_seeds_run_again_raise_no_more_alarms_and_show_smaller_drops():
     def called(drop, same):
         return alarms(
@@ -170,3 +187,16 @@ def test_false_alarms_on_pairs_of_made_up_runs():
     pairs = power.split_samples(Side(name="x", outcomes=tuple(outcomes)), 3)
     called = [compare(*pair).verdict == REGRESSION for pair in pairs]
     assert sum(called) <= 1
+
+
+def test_an_unstable_method_hides_no_drop_of_a_stable_one():
+    """As measured: other rounding moves prompt tuning by tens of points, and full fine-tuning by none."""
+    made = model(deviation=0.06)
+    moves = {"m0": Again(flips=0.2, deviation=0.15)}
+    still = Again(flips=0.01, deviation=0.0)
+    cells = tuple(replace(cell, again=moves.get(cell.method, still)) for cell in made.cells)
+    share = alarms(
+        replace(made, cells=cells), Design(items=300, seeds=4, same=True), 50, {"m1": 0.04},
+        lambda one: one.level == "method" and one.method == "m1",
+    )  # fmt: skip
+    assert share >= 0.9

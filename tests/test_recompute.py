@@ -49,4 +49,5 @@ def test_an_mlp_that_computes_something_else_is_left_alone(toy: ModelSource) -> 
     first.__class__ = Other
     second.act_fn = torch.nn.GELU()
     assert recompute_gates(model) == len(blocks(model)) - 2
-    assert "forward" not in vars(first) | vars(second)
+    assert type(first) is Other
+    assert recompute_gates(model) == 0  # they all do by now

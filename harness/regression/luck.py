@@ -16,6 +16,7 @@ import numpy as np
 
 from harness import paired
 from harness.aligned import Seeded, aligned, average
+from harness.errors import UsageError
 from harness.regression.outcome import Side
 
 ASSUMED_AGREEMENT = 0.5
@@ -75,7 +76,10 @@ def fit(side: Side, again: Side | None = None) -> Model:
 
     Args:
         side: The results.
-        again: The same cells and seeds, run by code or on a machine that only rounds otherwise.
+        again: Cells and seeds of it, run by code or on a machine that only rounds otherwise.
+
+    Raises:
+        UsageError: `again` shares no seed of a cell with `side`.
     """
     cells = {
         cell: {seed: one.scores for seed, one in outcomes.items() if one.measured}
@@ -99,7 +103,9 @@ def fit(side: Side, again: Side | None = None) -> Model:
                 method=method,
                 mean=float(np.mean([list(run.values()) for run in runs.values()])),
                 agreement=1.0 if effect is None else usual if agreement is None else agreement,
-                deviation=0.0 if effect is None else math.sqrt(paired.moderated(effect, pool)),
+                deviation=0.0
+                if effect is None
+                else math.sqrt(paired.moderated(effect, _group(effects, method, pool))),
                 again=repeats.get((task, method)),
             )
         )
@@ -110,25 +116,37 @@ def fit(side: Side, again: Side | None = None) -> Model:
 def _repeats(side: Side, again: Side) -> dict[tuple[str, str], Again]:
     """By cell, what its seeds' second runs moved; the variance between seeds is drawn towards the pool's."""
     first, second = side.cells(), again.cells()
-    shared = {
-        cell: [
-            {seed: one.scores for seed, one in runs[cell].items() if one.measured} for runs in (first, second)
+    shared = {}
+    for cell in first.keys() & second.keys():
+        seeds = [
+            seed
+            for seed, one in first[cell].items()
+            if one.measured and seed in second[cell] and second[cell][seed].measured
         ]
-        for cell in first.keys() & second.keys()
-    }
-    effects = {
-        cell: paired.effect(*runs, seeded=True)
-        for cell, runs in shared.items()
-        if runs[0].keys() == runs[1].keys() != set()
-    }
+        if seeds:
+            shared[cell] = [{seed: runs[cell][seed].scores for seed in seeds} for runs in (first, second)]
+    if not shared:
+        raise UsageError(
+            f"{again.name} has no cell and seed of {side.name}, whose second runs it should be; "
+            "run the same tasks, methods and seeds"
+        )
+    effects = {cell: paired.effect(*runs, seeded=True) for cell, runs in shared.items()}
     pool = paired.pool(list(effects.values()))
     found = {}
     for cell, effect in effects.items():
         old, new, _ = aligned(*shared[cell])
         # `paired` states the variance of one side; a difference has twice that.
-        deviation = 0.0 if effect.identical else math.sqrt(2 * paired.moderated(effect, pool))
+        spread = _group(effects, cell[1], pool)
+        deviation = 0.0 if effect.identical else math.sqrt(2 * paired.moderated(effect, spread))
         found[cell] = Again(flips=float(np.abs(new - old).mean()), deviation=deviation)
     return found
+
+
+def _group(
+    effects: Mapping[tuple[str, str], paired.Effect], method: str, whole: paired.Spread
+) -> paired.Spread:
+    """The variance between seeds of one method."""
+    return paired.pool([effect for (_, name), effect in effects.items() if name == method], whole.variance)
 
 
 def _against_itself(runs: Seeded) -> paired.Effect:

@@ -126,17 +126,21 @@ def _quality(
 def _tests(pairs: Sequence[Pair]) -> tuple[list[_Test], Spread]:
     effects = {(pair.task, pair.method): _effect([pair]) for pair in pairs}
     spread = paired.pool(list(effects.values()))
-    tests = [
-        _Test(level="cell", task=pair.task, method=pair.method, effects=(effects[pair.task, pair.method],),
-              spread=spread, cells=1)
-        for pair in pairs
-    ]  # fmt: skip
     tasks = list(dict.fromkeys(pair.task for pair in pairs))
     methods = list(dict.fromkeys(pair.method for pair in pairs))
+    spreads = {
+        method: paired.pool([one for (_, name), one in effects.items() if name == method], spread.variance)
+        for method in methods
+    }
+    tests = [
+        _Test(level="cell", task=pair.task, method=pair.method, effects=(effects[pair.task, pair.method],),
+              spread=spreads[pair.method], cells=1)
+        for pair in pairs
+    ]  # fmt: skip
     for method in methods if len(tasks) > 1 and len(methods) > 1 else ():
         own = [pair for pair in pairs if pair.method == method]
         tests.append(
-            _Test(level="method", task=None, method=method, spread=spread, cells=len(own),
+            _Test(level="method", task=None, method=method, spread=spreads[method], cells=len(own),
                   effects=tuple(effects[pair.task, method] for pair in own))
         )  # fmt: skip
     if len(pairs) < 2:

@@ -1,0 +1,77 @@
+"""Attention while answers are generated: heads that share keys and values read them in place.
+
+Eager attention copies them for every head that attends to them, at each new token all that went before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from harness.recompute import source_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+NAME = "tuneoff_grouped"
+"""What transformers calls it."""
+
+
+@contextlib.contextmanager
+def grouped_attention(model: PreTrainedModel) -> Iterator[bool]:
+    """Within the block, a model in eager attention has its heads grouped; yields whether it has.
+
+    A model whose eager attention is not known to compute just that stays as it is.
+    """
+    if not _is_known(model):
+        yield False
+        return
+    _register()
+    model.set_attn_implementation(NAME)
+    try:
+        yield True
+    finally:
+        model.set_attn_implementation("eager")
+
+
+def _is_known(model: PreTrainedModel) -> bool:
+    from transformers.models.llama import modeling_llama
+
+    config = model.config
+    if config._attn_implementation != "eager" or not model._supports_attention_backend:
+        return False
+    own = getattr(sys.modules[type(model).__module__], "eager_attention_forward", None)
+    return own is not None and source_of(own) == source_of(modeling_llama.eager_attention_forward)
+
+
+def _register() -> None:
+    from transformers import AttentionInterface
+    from transformers.masking_utils import AttentionMaskInterface, eager_mask
+
+    AttentionInterface.register(NAME, _grouped)
+    AttentionMaskInterface.register(NAME, eager_mask)
+
+
+def _grouped(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float,
+    **options: Any,
+) -> tuple[torch.Tensor, None]:
+    """Softmax attention of queries (rows, heads, width, size) to keys and values of fewer heads."""
+    rows, heads, width, size = query.shape
+    shared = key.shape[1]
+    scores = torch.matmul(query.reshape(rows, shared, -1, size), key.transpose(2, 3)) * scaling
+    if attention_mask is not None:
+        each = scores.view(rows, shared, heads // shared, width, -1)
+        scores = (each + attention_mask[:, :, None]).view_as(scores)
+    weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
+    attended = torch.matmul(weights, value).view(rows, heads, width, size)
+    return attended.transpose(1, 2).contiguous(), None
