@@ -72,7 +72,7 @@ class Cell:
         return self.batch_size or self.limits().batch_size
 
     def batches(self, source: ModelSource) -> tuple[list[Batch], Encoder]:
-        """One batch a step, in the order that both sides see them, and what encoded them."""
+        """One full batch a step, in the order that both sides see them, and what encoded them."""
         task, limits = registry.task(self.task), self.limits()
         encoder = Encoder(source.tokenizer(), limits.max_length)
         examples = draw(task.load().train, limits.train_examples, seed=0)
@@ -80,7 +80,8 @@ class Cell:
         if self.length is not None:
             encoded = _fixed(encoded, self.length)
         made = batches(encoded, batch_size=self.rows(), epochs=limits.epochs, seed=0, pad=encoder.end)
-        return made[: self.steps], encoder
+        # The other side makes batches of all sequences again: after one of fewer rows they would be others.
+        return [batch for batch in made if len(batch.ids) == self.rows()][: self.steps], encoder
 
 
 def _fixed(encoded: Sequence[Encoded], length: int) -> list[Encoded]:

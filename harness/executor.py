@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -24,7 +25,7 @@ from typing import Any
 
 import psutil
 
-from harness.errors import TuneoffError
+from harness.errors import TuneoffError, UsageError
 
 WORK = "harness.worker"
 """The module whose functions run in workers. It imports torch, so the parent never imports it."""
@@ -71,14 +72,14 @@ class Executor:
         What the function passes to `send` reaches `on_message`; all of it must be picklable.
 
         Raises:
-            TuneoffError: The function raised one.
+            TuneoffError: The function raised one, or no process can be started here.
         """
         receiver, sender = self._context.Pipe(duplex=False)
         process = self._context.Process(
             target=_worker, args=(self._module, function, arguments, sender), daemon=False
         )
         kills = _kernel_kills()
-        process.start()
+        _start(process)
         known = {child.pid for child in psutil.Process().children()}
         sender.close()
         try:
@@ -117,6 +118,18 @@ class Executor:
             if kind == "value":
                 return value
             on_message(value)
+
+
+def _start(process: Any) -> None:
+    try:
+        process.start()
+    except OSError as error:
+        if "AF_UNIX path too long" not in str(error):
+            raise
+        raise UsageError(
+            f"{tempfile.gettempdir()}, where temporary files go, is too long a path for the sockets of "
+            "worker processes; set TMPDIR to a shorter one"
+        ) from error
 
 
 def _worker(module: str, function: str, arguments: tuple[Any, ...], sender: Connection) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import our_loop, render, scaling, techniques
+from benchmarks import common, our_loop, render, scaling, techniques
 from benchmarks.memory import training_bytes
 from harness import registry
 from harness.budget import preset
@@ -55,6 +55,13 @@ def test_the_formula_of_activations_is_what_torch_keeps(
     head = targets * model.config.vocab_size * 4
     print(method, precision, kept_bytes(model, batch) - head, formula.activations)
     assert formula.activations == pytest.approx(kept_bytes(model, batch) - head, rel=0.1)
+
+
+def test_every_batch_that_is_timed_is_full_so_that_the_other_side_makes_the_same(toy: ModelSource) -> None:
+    cell = common.Cell(task="legal_license", method="full", length=64, batch_size=8, steps=99)
+    made, _ = cell.batches(toy)
+    assert len(made) > 5
+    assert {batch.ids.shape for batch in made} == {(8, 64)}
 
 
 @pytest.fixture(scope="module")

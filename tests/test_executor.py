@@ -31,6 +31,21 @@ def test_user_errors_are_raised_in_the_parent(executor: Executor) -> None:
         executor.call("refuse", timeout=60)
 
 
+def test_a_folder_for_temporary_files_that_no_socket_can_have_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    call = f"from harness.executor import Executor; Executor({WORK!r}).call('add', 2, 3, timeout=60)"
+    done = subprocess.run(
+        [sys.executable, "-c", call],
+        env={**os.environ, "TMPDIR": str(folder)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert f"UsageError: {folder}" in done.stderr
+    assert "set TMPDIR to a shorter one" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("function", "status", "reason"),
     [

@@ -39,7 +39,8 @@ STUDY = Study(
     "[...] Only 2-3x slower than full precision LoRA.",
     where="QLoRA: LoRA for Penny-Pinchers",
     method="LoRA of rank 16 over frozen weights as they come, in 8-bit integers, in NF4 and in FP4 "
-    "(both with double quantisation), all at LoRA's default learning rate.",
+    "(both with double quantisation), all at LoRA's default learning rate. What few bits cost depends on "
+    "the model's size: of a model 50 times as large this says little. The report has the memory.",
     points=same_budget(*(f"{name}@{RATE}" for name in (NONE, INT8, NF4, FP4))),
     place=by_method,
     series=(NONE, INT8, NF4, FP4),
