@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from harness.recompute import source_of
+from harness.model import same_code
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -45,7 +45,7 @@ def _is_known(model: PreTrainedModel) -> bool:
     if config._attn_implementation != "eager" or not model._supports_attention_backend:
         return False
     own = getattr(sys.modules[type(model).__module__], "eager_attention_forward", None)
-    return own is not None and source_of(own) == source_of(modeling_llama.eager_attention_forward)
+    return own is not None and same_code(own, modeling_llama.eager_attention_forward)
 
 
 def _register() -> None:

@@ -116,15 +116,15 @@ class Evaluator:
         """
         prefix, length = self._prefix(prompts)
         answers: dict[int, Answer] = {}
-        for indices in self._batches(prompts):
-            rows = [prompts[index].ids[length:] for index in indices]
-            with grouped_attention(self.core):
+        with grouped_attention(self.core):
+            for indices in self._batches(prompts):
+                rows = [prompts[index].ids[length:] for index in indices]
                 outputs = self._greedy(copy.deepcopy(prefix), rows, max_new_tokens, stop)
-            for index, (ids, ended) in zip(indices, outputs, strict=True):
-                text = before(stop, self._decode(ids))
-                cut = prompts[index].truncated or not ended
-                answers[index] = Answer(text=text, truncated=cut, unfinished=not ended)
-            self.progress(len(answers), len(prompts))
+                for index, (ids, ended) in zip(indices, outputs, strict=True):
+                    text = before(stop, self._decode(ids))
+                    cut = prompts[index].truncated or not ended
+                    answers[index] = Answer(text=text, truncated=cut, unfinished=not ended)
+                self.progress(len(answers), len(prompts))
         return [answers[index] for index in range(len(prompts))]
 
     def _batches(self, prompts: Sequence[Prompt]) -> list[list[int]]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import logging
 import math
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -235,6 +237,12 @@ def blocks(model: PreTrainedModel) -> torch.nn.ModuleList:
     raise TypeError(f"{type(model).__name__} has no list of its {layers} blocks")
 
 
+def same_code(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
+    """Whether two functions read the same, so that what stands in for one can stand in for the other."""
+    source = _source(one)
+    return source is not None and source == _source(other)
+
+
 def quieten() -> None:
     """Keep libraries' advice and questions about themselves out of the terminal; errors still show."""
     import transformers
@@ -275,6 +283,15 @@ def _folder_sha256(folder: Path, trust: Collection[str]) -> str:
         with path.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
+
+
+@cache
+def _source(function: Callable[..., Any]) -> str | None:
+    """A function's source with single spaces; None where there is none to read."""
+    try:
+        return " ".join(inspect.getsource(function).split())
+    except (OSError, TypeError):
+        return None
 
 
 def _line(error: BaseException) -> str:

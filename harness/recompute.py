@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from harness.model import same_code
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-GATED = "down_proj = self.down_proj(self.act_fn(self.gate_proj(x)) * self.up_proj(x)) return down_proj"
-"""The body of a gated MLP's forward pass as transformers writes it, for Llama and many others."""
 
 
 class _Gated(torch.autograd.Function):
@@ -67,15 +64,7 @@ def _gated(gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
 
 def _is_gated(module: torch.nn.Module) -> bool:
     from transformers.activations import SiLUActivation
+    from transformers.models.llama.modeling_llama import LlamaMLP
 
     silu = isinstance(getattr(module, "act_fn", None), (torch.nn.SiLU, SiLUActivation))
-    return silu and GATED in source_of(type(module).forward)
-
-
-@cache
-def source_of(function: Callable[..., Any]) -> str:
-    """A function's source with single spaces; empty where there is none to read."""
-    try:
-        return " ".join(inspect.getsource(function).split())
-    except (OSError, TypeError):
-        return ""
+    return silu and same_code(type(module).forward, LlamaMLP.forward)
