@@ -23,7 +23,7 @@ All scores are from 0 to 1; differences are candidate minus baseline.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -196,6 +196,15 @@ def pool(effects: Sequence[Effect], prior: float = ASSUMED_SEED_DEVIATION**2) ->
     missing = max(0, FEWEST - measured)
     variance = max(0.0, (total + missing * prior) / (measured + missing))
     return Spread(variance=variance, degrees=measured + missing, measured=measured)
+
+
+def pools(effects: Mapping[tuple[str, str], Effect], whole: Spread) -> dict[str, Spread]:
+    """By method, the pool of its own units, whose keys are (task, method); `whole` is the grid's."""
+    methods = dict.fromkeys(method for _, method in effects)
+    return {
+        method: pool([one for (_, own), one in effects.items() if own == method], whole.variance)
+        for method in methods
+    }
 
 
 def combine(effects: Sequence[Effect], spread: Spread) -> Difference:

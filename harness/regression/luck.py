@@ -88,7 +88,8 @@ def fit(side: Side, again: Side | None = None) -> Model:
     seeded = {cell for cell, outcomes in side.cells().items() if any(one.seeded for one in outcomes.values())}
     cells = {cell: runs for cell, runs in cells.items() if runs}
     effects = {cell: _against_itself(runs) for cell, runs in cells.items() if cell in seeded}
-    pool = paired.pool(list(effects.values()))
+    whole = paired.pool(list(effects.values()))
+    spreads = paired.pools(effects, whole)
     agreements = {cell: _agreement(cells[cell]) for cell in effects}
     known = [value for value in agreements.values() if value is not None]
     usual = float(np.mean(known)) if known else ASSUMED_AGREEMENT
@@ -103,18 +104,16 @@ def fit(side: Side, again: Side | None = None) -> Model:
                 method=method,
                 mean=float(np.mean([list(run.values()) for run in runs.values()])),
                 agreement=1.0 if effect is None else usual if agreement is None else agreement,
-                deviation=0.0
-                if effect is None
-                else math.sqrt(paired.moderated(effect, _group(effects, method, pool))),
+                deviation=0.0 if effect is None else math.sqrt(paired.moderated(effect, spreads[method])),
                 again=repeats.get((task, method)),
             )
         )
     # Half, since every run was compared with itself.
-    return Model(cells=tuple(models), share=_share(cells, effects), degrees=pool.measured // 2)
+    return Model(cells=tuple(models), share=_share(cells, effects), degrees=whole.measured // 2)
 
 
 def _repeats(side: Side, again: Side) -> dict[tuple[str, str], Again]:
-    """By cell, what its seeds' second runs moved; the variance between seeds is drawn towards the pool's."""
+    """By cell, what its seeds' second runs moved; their variance is drawn towards the method's."""
     first, second = side.cells(), again.cells()
     shared = {}
     for cell in first.keys() & second.keys():
@@ -131,22 +130,14 @@ def _repeats(side: Side, again: Side) -> dict[tuple[str, str], Again]:
             "run the same tasks, methods and seeds"
         )
     effects = {cell: paired.effect(*runs, seeded=True) for cell, runs in shared.items()}
-    pool = paired.pool(list(effects.values()))
+    spreads = paired.pools(effects, paired.pool(list(effects.values())))
     found = {}
     for cell, effect in effects.items():
         old, new, _ = aligned(*shared[cell])
         # `paired` states the variance of one side; a difference has twice that.
-        spread = _group(effects, cell[1], pool)
-        deviation = 0.0 if effect.identical else math.sqrt(2 * paired.moderated(effect, spread))
+        deviation = 0.0 if effect.identical else math.sqrt(2 * paired.moderated(effect, spreads[cell[1]]))
         found[cell] = Again(flips=float(np.abs(new - old).mean()), deviation=deviation)
     return found
-
-
-def _group(
-    effects: Mapping[tuple[str, str], paired.Effect], method: str, whole: paired.Spread
-) -> paired.Spread:
-    """The variance between seeds of one method."""
-    return paired.pool([effect for (_, name), effect in effects.items() if name == method], whole.variance)
 
 
 def _against_itself(runs: Seeded) -> paired.Effect:

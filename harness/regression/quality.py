@@ -128,10 +128,7 @@ def _tests(pairs: Sequence[Pair]) -> tuple[list[_Test], Spread]:
     spread = paired.pool(list(effects.values()))
     tasks = list(dict.fromkeys(pair.task for pair in pairs))
     methods = list(dict.fromkeys(pair.method for pair in pairs))
-    spreads = {
-        method: paired.pool([one for (_, name), one in effects.items() if name == method], spread.variance)
-        for method in methods
-    }
+    spreads = paired.pools(effects, spread)
     tests = [
         _Test(level="cell", task=pair.task, method=pair.method, effects=(effects[pair.task, pair.method],),
               spread=spreads[pair.method], cells=1)
