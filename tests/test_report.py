@@ -350,6 +350,17 @@ def test_results_under_two_settings_draw_a_caution(tmp_path):
     assert "differ in precision" in text_of(results, tmp_path)
 
 
+def test_a_rate_that_was_given_where_others_were_chosen_draws_a_caution():
+    trial = Trial(learning_rate=1e-3, score=0.5, seconds=9.0, rung=1, steps=7)
+    results = [
+        replace(one, identity={**one.identity, "tuning": "on dev"},
+                train=one.train and replace(one.train, trials=(trial,) if one.method == "full" else ()))
+        for one in synthetic.grid(tasks=("legal_license",), methods=("zero-shot", "full", "lora-r16"))
+    ]  # fmt: skip
+    (said,) = cautions(board(results))
+    assert said.startswith("The learning rate of `lora-r16` was given; the other trained methods chose")
+
+
 def test_findings_follow_the_figures():
     rows = board(synthetic.grid(tasks=("legal_license",), seeds=3))
     own, comparisons = rows["legal_license"], compare(rows)

@@ -42,7 +42,23 @@ def cautions(rows: Board) -> list[str]:
                 f"The results of {words.code(task)} differ in {words.listed(mixed)}: they do not compare, "
                 "and the figures of this report that join them mean little. Run them again under one setting."
             )
-    return said
+    return said + _given_rates(rows)
+
+
+def _given_rates(rows: Board) -> list[str]:
+    """A sentence on methods whose one rate was given where the others chose theirs on dev."""
+    given: dict[str, None] = {}
+    for row in (row for own in rows.values() for row in own.values()):
+        for cell in row.ok:
+            # A run with trials has none recorded where it had but one rate to try.
+            if cell.train and not cell.train.trials and cell.identity.get("tuning") is not None:
+                given[row.method] = None
+    if not given:
+        return []
+    return [
+        f"The learning rate of {words.names(list(given))} was given; the other trained methods chose theirs "
+        "on development items, which a given rate need not be fair to either way."
+    ]
 
 
 def _beside(rule: str, score: float, scored: Mapping[str, Interval]) -> list[str]:

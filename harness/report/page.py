@@ -92,13 +92,13 @@ def render(results: Sequence[Result], folder: Path, *, name: str, studies: str |
         overall=_overall(rows, comparisons),
         charts=charts,
         studies=studies,
-        unfinished=_markdown(details.unfinished_table(results)),
-        truncation=_markdown(details.truncation_table(rows)),
-        answers=_markdown(details.answers_table(rows)),
-        retention=_markdown(details.retention_table(rows)),
-        merged=_markdown(merging.merged_table(rows)),
+        unfinished=table.text_or_none(details.unfinished_table(results)),
+        truncation=table.text_or_none(details.truncation_table(rows)),
+        answers=table.text_or_none(details.answers_table(rows)),
+        retention=table.text_or_none(details.retention_table(rows)),
+        merged=table.text_or_none(merging.merged_table(rows)),
         beyond=merging.beyond_rounding(rows),
-        trials=_markdown(details.trials_table(results)),
+        trials=table.text_or_none(details.trials_table(results)),
         command=reproduce.command(results, list(rows), methods_of(rows)),
         settings=reproduce.settings(results, methods_of(rows)),
     )
@@ -174,10 +174,6 @@ def _gigabytes(row: Row) -> float | None:
     return None if row.peak_bytes is None else row.peak_bytes / 1e9
 
 
-def _markdown(frame: Any) -> str | None:
-    return None if frame is None else table.markdown(frame, figures=False)
-
-
 def _task(
     task: str, rows: Mapping[str, Row], file: str | None, growth: str | None, comparisons: Comparisons
 ) -> dict[str, Any]:
@@ -186,7 +182,7 @@ def _task(
         "name": words.code(task),
         "table": table.markdown(table.task_table(rows)),
         "findings": findings(task, rows, comparisons),
-        "comparisons": _markdown(comparison_table(comparisons, task, list(rows))),
+        "comparisons": table.text_or_none(comparison_table(comparisons, task, list(rows))),
         "chart": file,
         "growth": growth,
         "growth_said": course.said(rows),
@@ -214,7 +210,7 @@ def _overall(rows: Board, comparisons: Comparisons) -> dict[str, Any]:
     return {
         "tasks": max((one.tasks for one in known.values()), default=0),
         "findings": standings(comparisons, None, methods),
-        "table": _markdown(comparison_table(comparisons, None, methods)),
+        "table": table.text_or_none(comparison_table(comparisons, None, methods)),
     }
 
 

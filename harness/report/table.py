@@ -25,6 +25,11 @@ OPTIONAL = (
 """Columns of the task table that are left out where no method has a figure, or all have the same."""
 
 
+def text_or_none(frame: pd.DataFrame | None) -> str | None:
+    """A frame of words as a GitHub table; None for none."""
+    return None if frame is None else markdown(frame, figures=False)
+
+
 def markdown(frame: pd.DataFrame, *, figures: bool = True) -> str:
     """The frame as a GitHub table; all but the first column to the right where they hold figures."""
     rest = ["---:" if figures else "---"] * (len(frame.columns) - 1)

@@ -141,7 +141,7 @@ def _shown(study: Study, one: OnTask, prefix: str) -> dict[str, Any]:
         if conclusion
         else [],
         "table": table.markdown(_table(study, one.found)) if one.found.cells else None,
-        "unfinished": _markdown(details.unfinished_table(one.results)),
+        "unfinished": table.text_or_none(details.unfinished_table(one.results)),
     }
 
 
@@ -222,7 +222,3 @@ def _command(study: Study, results: Sequence[Result]) -> str:
         f"{name} {shlex.quote(printable(value)[: words.LONGEST])}" for name, value in options.items() if value
     ]
     return " ".join([f"python -m harness study {study.name}", *given])
-
-
-def _markdown(frame: pd.DataFrame | None) -> str | None:
-    return None if frame is None else table.markdown(frame, figures=False)
