@@ -16,6 +16,7 @@ from rich.table import Table
 
 from harness import cli_gate, cli_study
 from harness.cli_exit import FAILED, err, finish, interruptible, out
+from harness.cli_options import Device, DryRun, Force, Seeds
 from harness.errors import TuneoffError, UsageError, one_of
 from harness.text import terminal
 
@@ -58,12 +59,12 @@ def run(
         str,
         typer.Option(help="What all methods train for alike: examples, flops, seconds, or seconds=90, say."),
     ] = "examples",
-    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds to run, instead of the budget's.")] = None,
+    seeds: Seeds = None,
     results: Annotated[
         Path | None, typer.Option(help="Results folder; named by model, budget and match by default.")
     ] = None,
     reports: Annotated[Path | None, typer.Option(help="Report folder; reports/<results name>.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Device = "auto",
     data: Annotated[
         str, typer.Option(help="'embedded', or 'hub' for each task's larger data set.")
     ] = "embedded",
@@ -79,10 +80,8 @@ def run(
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run Python code that a model brings along.")
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the grid and its time, run nothing.")
-    ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Run cells again that have results.")] = False,
+    dry_run: DryRun = False,
+    force: Force = False,
 ) -> None:
     """Run every task under every method, store the results, draw the report. Run again to resume."""
     from harness import display
@@ -240,7 +239,7 @@ def validate(
 
 
 @app.command()
-def doctor(device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto") -> None:
+def doctor(device: Device = "auto") -> None:
     """Show what this machine offers, and what would be skipped here and why."""
     from harness import display
     from harness.environment import DEVICES

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from harness.cli_exit import err, finish, interruptible, out
+from harness.cli_options import Device, DryRun, Force, Seeds
 from harness.errors import unknown
 
 NAMES = "rank, learning-rate, embeddings, small-data, quantisation or convergence"
@@ -22,7 +23,7 @@ def study(
     tasks: Annotated[str, typer.Option(help="As for run.")] = "legal_license",
     model: Annotated[str, typer.Option(help="As for run.")] = "embedded",
     budget: Annotated[str, typer.Option(help="Preset; 'smoke' takes under 3 minutes.")] = "quick",
-    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds to run, instead of the budget's.")] = None,
+    seeds: Seeds = None,
     results: Annotated[
         Path | None,
         typer.Option(
@@ -30,11 +31,9 @@ def study(
         ),
     ] = None,
     reports: Annotated[Path | None, typer.Option(help="That run's report folder.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the grid and its time, run nothing.")
-    ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Run cells again that have results.")] = False,
+    device: Device = "auto",
+    dry_run: DryRun = False,
+    force: Force = False,
 ) -> None:
     """Put one piece of the article's advice to the test: run its grid, draw its chart, say what it shows."""
     from harness import display
