@@ -63,7 +63,7 @@ def power_rows(found: dict[str, Any], which: str) -> list[tuple[str, str]]:
         (f"false alarms, simulated, {which}", rate(found)),
         (
             f"smallest drop of one method called in 90%, {which}",
-            by_method(found["method"]["drops"], "points"),
+            by_method(found["method"]["drops"], " points"),
         ),
         (
             f"smallest drop of a suite of {found['suite']['cells']} cells called in 90%, {which}",
@@ -75,7 +75,7 @@ def power_rows(found: dict[str, Any], which: str) -> list[tuple[str, str]]:
 def by_method(values: dict[str, float], unit: str) -> str:
     """Shares of 1 in hundredths, least first."""
     shown = [f"`{name}` {100 * value:.1f}" for name, value in sorted(values.items(), key=lambda one: one[1])]
-    return f"{', '.join(shown)} {unit}"
+    return f"{', '.join(shown)}{unit}"
 
 
 def points(value: float) -> str:
