@@ -96,9 +96,10 @@ def plot(figures: dict[str, Any]) -> Figure:
     for which, line in (("other_seeds", "-"), ("same_seeds", "--")):
         if figures[which] is None:
             continue
-        seeds = which.replace("_", " ")
+        seeds, alone = which.replace("_", " "), figures[which]["method"]
+        middle = next(method for method, drop in alone["drops"].items() if drop == alone["drop"])
         for name, label, colour in (
-            ("method", f"one method, {seeds}", "#0072B2"),
+            ("method", f"one method, {seeds} (the median one: {middle})", "#0072B2"),
             ("suite", f"all methods of a suite, {seeds}", "#D55E00"),
         ):
             curve = figures[which][name]["curve"]

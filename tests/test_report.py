@@ -544,3 +544,15 @@ def test_methods_no_better_than_a_rule_are_named(tmp_path):
 def test_results_without_baselines_are_reported_without_a_rule(tmp_path):
     cells = [replace(cell, baselines=None) for cell in synthetic.grid(("iso_dates",))]
     assert "| no model" not in render(cells, tmp_path, name="run").read_text(encoding="utf-8")
+
+
+def test_every_phase_has_its_name_on_the_figure():
+    (one,) = synthetic.grid(tasks=("legal_license",), methods=("full",))
+    spent = dict.fromkeys(chart.PHASES, next(iter(one.phases.values())))
+    drawn = chart.phases(board([replace(one, phases=spent)]))
+    drawn.draw_without_rendering()
+    (legend,) = drawn.legends
+    extent = legend.get_window_extent()
+    assert len(legend.get_texts()) == len(chart.PHASES)
+    assert extent.x0 >= 0
+    assert extent.x1 <= drawn.bbox.width

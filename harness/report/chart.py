@@ -180,6 +180,7 @@ def curves(rows: Board) -> Figure | None:
                 panel.plot(steps, color=own_look.colour, linestyle=own_look.line, marker=dot, linewidth=1.6)
             panel.set_title(label(task), loc="left")
             panel.set_ylim(bottom=0)
+            panel.xaxis.get_major_locator().set_params(integer=True)
             panel.grid(color="#DDDDDD")
         figure.supxlabel("optimizer step", fontsize=11)
         figure.supylabel("training loss (nats a target token)", fontsize=11)
@@ -228,7 +229,7 @@ def phases(rows: Board) -> Figure | None:
         axes.set_xlim(left=0)
         axes.grid(axis="x", color="#DDDDDD")
         axes.set_xlabel(f"seconds a cell ({_tasks(len(rows))})")
-        figure.legend(loc="outside upper center", ncols=min(len(seen), 8), frameon=False, handlelength=1)
+        figure.legend(loc="outside upper center", ncols=min(len(seen), 5), frameon=False, handlelength=1)
     return figure
 
 
