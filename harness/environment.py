@@ -23,6 +23,9 @@ PACKAGES = ("tuneoff", "torch", "transformers", "peft", "bitsandbytes")
 PROBE_SHAPE = (1024, 1024, 1024)
 """Rows, inner size and columns of the matrix product that the speed probe times."""
 
+GENERATION = ("cpu family", "model", "CPU implementer", "CPU part")
+"""Fields of /proc/cpuinfo: the first two on x86-64, the others on AArch64, which gives no name besides."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Environment:
@@ -34,7 +37,8 @@ class Environment:
             hardware, else "float32". Never compared across.
         matmul_flops: Floating point operations a second of one square matrix product in that
             precision; for estimates of time only.
-        machine: Fingerprint of processor, cores, memory and GPU. Seconds compare only where it agrees.
+        machine: Fingerprint of processor, its instructions, cores, memory and GPU. Seconds compare only
+            where it agrees.
     """
 
     device: str
@@ -89,12 +93,16 @@ def probe(device: str) -> Environment:
     elif device == "mps":
         name, fast = f"Apple {platform.machine()} GPU", False
     else:
-        name = _processor()
+        name = processor()
         fast = bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
     precision = "bfloat16" if fast else "float32"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     memory = int(psutil.virtual_memory().total)
-    traits = (_processor(), cores, round(memory / 2**30), name, round((gpu_memory or 0) / 2**30))
+    # A host can hide instructions from a virtual machine, so the processor's name is not enough.
+    instructions = torch.backends.cpu.get_cpu_capability()
+    traits = (
+        processor(), instructions, cores, round(memory / 2**30), name, round((gpu_memory or 0) / 2**30)
+    )  # fmt: skip
     return Environment(
         device=device,
         device_name=name,
@@ -139,13 +147,21 @@ def matmul_flops(
     return fastest
 
 
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
+def processor(info: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor's name, with what tells its generation: virtual machines call many "AMD EPYC".
+
+    Args:
+        info: What Linux says of it.
+    """
+    said: dict[str, str] = {}
     if info.exists():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+        # Of the first core: the fields repeat for each.
+        for line in info.read_text(encoding="utf-8").partition("\n\n")[0].splitlines():
+            field, _, value = line.partition(":")
+            said[field.strip()] = value.strip()
+    name = said.get("model name") or platform.processor() or platform.machine()
+    known = [f"{field} {said[field]}" for field in GENERATION if field in said]
+    return f"{name} ({', '.join(known)})" if known else name
 
 
 def commit(

@@ -58,6 +58,10 @@ class Grid:
     chat_template: str | None
     engine: str
 
+    def name(self, cell: Cell) -> tuple[str, str, int]:
+        """The names of a cell's task and method, and its seed: what its result is stored by."""
+        return self.tasks[cell.task].name, self.methods[cell.method].name, cell.seed
+
 
 class Listener:
     """What a run tells while it goes on; the command line draws it. Every method may be overridden."""

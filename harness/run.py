@@ -14,7 +14,8 @@ from harness.executor import Died, Executor
 from harness.grid import PREPARE_SECONDS, Grid, Listener, identify
 from harness.job import Base, Job
 from harness.plan import Cell
-from harness.result import FINAL, DamagedError, Result
+from harness.result import Result
+from harness.resume import check_neighbours, earlier
 
 RENDER_SECONDS = 60.0
 RENDER_SHARE = 0.02
@@ -65,8 +66,8 @@ def execute(
         ) from error
     with held:
         grid.store.tidy()
-        _check_kind(grid)
-        kept = {} if force else _earlier(grid, listener)
+        kept = {} if force else earlier(grid, listener)
+        check_neighbours(grid, [cell for cell in grid.cells if cell not in kept])
         listener.start(grid.cells)
         base = _measure_base(grid, kept, executor, listener)
         results = []
@@ -158,62 +159,6 @@ def _measure_base(
         return found
     listener.note(f"the base model could not be measured, so that no cell has its retention: {found.reason}")
     return None
-
-
-def _earlier(grid: Grid, listener: Listener) -> dict[Cell, Result]:
-    """Stored results that this run would only reproduce.
-
-    Raises:
-        UsageError: A stored result was made under other conditions, which it would be wrong to mix.
-    """
-    kept = {}
-    for cell in grid.cells:
-        path = grid.store.path(grid.tasks[cell.task].name, grid.methods[cell.method].name, cell.seed)
-        if not path.exists():
-            continue
-        try:
-            result = grid.store.read(path)
-        except DamagedError as error:
-            aside = path.with_name(path.name + ".damaged")
-            path.replace(aside)
-            listener.note(f"{error} It was moved to {aside.name}; the cell runs again.")
-            continue
-        wanted = identify(grid, cell)
-        differing = [name for name in wanted if result.identity.get(name) != wanted[name]]
-        if differing:
-            raise UsageError(
-                f"{path} was made with another {', '.join(differing)}; name another folder with --results, "
-                "or replace its results with --force"
-            )
-        if result.status in FINAL:
-            kept[cell] = result
-    return kept
-
-
-def _check_kind(grid: Grid) -> None:
-    """Refuse a folder whose other cells are of another kind of budget: no report could compare them.
-
-    Raises:
-        UsageError: It holds some.
-    """
-    names = ("match", "train_seconds")
-    own = {
-        grid.store.path(grid.tasks[cell.task].name, grid.methods[cell.method].name, cell.seed)
-        for cell in grid.cells
-    }
-    wanted = [getattr(grid.budget, name) for name in names]
-    for path in grid.store.paths():
-        if path in own:
-            continue
-        try:
-            budget = grid.store.read(path).identity.get("budget") or {}
-        except DamagedError:
-            continue
-        if [budget.get(name) for name in names] != wanted:
-            raise UsageError(
-                f"{path} was made under another --match, and a results folder holds one kind; name another "
-                "with --results"
-            )
 
 
 def _writable(folder: Path, option: str) -> None:

@@ -1,6 +1,10 @@
 """What a machine looks like to a run."""
 
-from harness.environment import PACKAGES, probe, versions
+from pathlib import Path
+
+import pytest
+
+from harness.environment import PACKAGES, probe, processor, versions
 
 
 def test_the_probe_is_stable_but_for_speed() -> None:
@@ -17,3 +21,24 @@ def test_versions_name_every_package() -> None:
     found = versions()
     assert set(found) == {"python", *PACKAGES}
     assert found["tuneoff"] != "absent"
+
+
+@pytest.mark.parametrize(
+    ("info", "name"),
+    [
+        (
+            "processor\t: 0\ncpu family\t: 25\nmodel\t\t: 1\nmodel name\t: AMD EPYC\n\n"
+            "processor\t: 1\nmodel name\t: other\n",
+            "AMD EPYC (cpu family 25, model 1)",
+        ),
+        (
+            "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd40\n",
+            "(CPU implementer 0x41, CPU part 0xd40)",
+        ),
+    ],
+)
+def test_processors_of_one_name_are_told_apart(tmp_path: Path, info: str, name: str) -> None:
+    path = tmp_path / "cpuinfo"
+    path.write_text(info)
+    assert processor(path).endswith(name)
+    assert "(" not in processor(tmp_path / "absent")

@@ -24,9 +24,15 @@ def test_the_reference_run_holds_every_core_cell_and_all_are_ok(reference: list[
     assert {result.status for result in reference} == {"ok"}
 
 
-def test_all_its_cells_had_the_same_budget_model_machine_and_versions(reference: list[Result]) -> None:
-    for name in ("budget", "recipe", "model", "device", "precision", "machine", "versions"):
+def test_all_its_cells_had_the_same_conditions_and_those_of_a_seed_one_machine(
+    reference: list[Result],
+) -> None:
+    for name in ("budget", "recipe", "model", "device", "precision", "versions"):
         assert len({repr(result.identity[name]) for result in reference}) == 1, name
+    machines: dict[tuple[str, int], set[object]] = {}
+    for result in reference:
+        machines.setdefault((result.task, result.seed), set()).add(result.identity["machine"])
+    assert all(len(found) == 1 for found in machines.values())
 
 
 def test_training_beats_the_untouched_model_on_legal_license(reference: list[Result]) -> None:

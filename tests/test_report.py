@@ -19,8 +19,8 @@ from harness.report.comparisons import compare
 from harness.report.findings import cautions, findings
 from harness.report.page import BEGIN, END, slug
 from harness.report.palette import LOOKS, look, order
-from harness.report.rows import board, compared, gain, shares
-from harness.result import Trial
+from harness.report.rows import board, compared, gain, mean, shares
+from harness.result import Result, Trial
 from harness.stats import Interval
 from tests import synthetic
 
@@ -348,6 +348,60 @@ def test_results_under_two_settings_draw_a_caution(tmp_path):
     assert not cautions(board(results))
     results[1] = replace(results[1], identity={**results[1].identity, "precision": "float32"})
     assert "differ in precision" in text_of(results, tmp_path)
+
+
+def on(machine: str, results: list[Result]) -> list[Result]:
+    """The results as if another machine, twice as slow, had made them."""
+    return [
+        replace(
+            one,
+            identity={**one.identity, "machine": machine},
+            environment={**one.environment, "device_name": f"{machine} CPU"},
+            phases={name: replace(phase, seconds=2 * phase.seconds) for name, phase in one.phases.items()},
+            checkpoints=tuple(replace(mark, seconds=2 * mark.seconds) for mark in one.checkpoints),
+        )
+        for one in results
+    ]
+
+
+def test_seeds_of_several_machines_give_one_quality_and_the_seconds_of_one_machine():
+    methods = ("zero-shot", "full", "lora-r16")
+    first = synthetic.grid(tasks=("legal_license",), methods=methods)
+    others = [synthetic.cell("legal_license", method, seed) for method in methods[1:] for seed in (1, 2)]
+    joined = board([*on("slow", others), *first])["legal_license"]
+    alone = board(first)["legal_license"]
+    for method in methods[1:]:
+        assert len(joined[method].runs) == 3
+        assert (joined[method].seconds, joined[method].peak_bytes) == (
+            alone[method].seconds,
+            alone[method].peak_bytes,
+        )
+        assert [mark.seconds for mark in course.marks(joined[method])] == [
+            mark.seconds for mark in course.marks(alone[method])
+        ]
+    # Of machines with all methods that of more seeds stands for all.
+    apart = board([*first[1:], *on("slow", others)])["legal_license"]
+    assert apart["full"].seconds == pytest.approx(
+        mean([2 * one.phases["train"].seconds for one in others if one.method == "full"])
+    )
+    (said,) = cautions(board([*first, *on("slow", others)]))
+    assert said == (
+        "The seeds of `legal_license` were shared out over machines, all methods of a seed on one: seconds, "
+        "memory and energy are of seed 0 alone."
+    )
+
+
+def test_methods_of_one_seed_on_several_machines_do_not_compare():
+    first = synthetic.grid(tasks=("legal_license",))
+    (said,) = cautions(board([*first[:2], *on("slow", first[2:])]))
+    assert said.startswith("The results of `legal_license` differ in machine: they do not compare")
+
+
+def test_tasks_timed_on_several_machines_draw_a_caution():
+    first = synthetic.grid(tasks=("legal_license", "iso_dates"))
+    there = [one for one in first if one.task == "iso_dates"]
+    (said,) = cautions(board([*(one for one in first if one not in there), *on("slow", there)]))
+    assert "`legal_license` on Example CPU @ 2.00GHz (012345); `iso_dates` on slow CPU (slow)" in said
 
 
 def test_a_rate_that_was_given_where_others_were_chosen_draws_a_caution():

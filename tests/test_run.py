@@ -307,6 +307,50 @@ def test_a_folder_holds_one_kind_of_budget(
     assert [path.parent.name for path in Store(tmp_path / "results").paths()] == ["zero-shot"]
 
 
+def of_another_machine(grid: Grid) -> Grid:
+    """The grid as another machine would plan it."""
+    return replace(grid, environment=replace(grid.environment, machine="another"))
+
+
+def test_seeds_that_another_machine_ran_whole_are_kept(
+    toy_folder: Path, tmp_path: Path, executor: Executor
+) -> None:
+    chosen = replace(settings(toy_folder, tmp_path, "zero-shot,few-shot"), seeds=1)
+    grid = of_another_machine(build(chosen, executor, Listener()))
+    execute(grid, executor, Listener(), force=False)
+    results, log, _ = go(replace(chosen, seeds=2), executor)
+    assert log.ran == ["few-shot"]
+    machines = {(one.method, one.seed): one.identity["machine"] == "another" for one in results}
+    assert machines == {("zero-shot", 0): True, ("few-shot", 0): True, ("few-shot", 1): False}
+
+
+def test_methods_of_one_seed_run_on_one_machine(toy_folder: Path, tmp_path: Path, executor: Executor) -> None:
+    chosen = settings(toy_folder, tmp_path, "zero-shot")
+    execute(of_another_machine(build(chosen, executor, Listener())), executor, Listener(), force=False)
+    (path,) = Store(tmp_path / "results").paths()
+    before = path.read_bytes()
+    said = r"seed 0 of .* has results of another machine \(zero-shot\), and all methods run a seed on one"
+    for methods in ("zero-shot,few-shot", "few-shot"):
+        with pytest.raises(UsageError, match=said):
+            go(replace(chosen, methods=methods), executor)
+    with pytest.raises(UsageError, match=said):
+        go(replace(chosen, methods="few-shot"), executor, force=True)
+    assert path.read_bytes() == before
+    # What the message says: with the seed's files away, all of it runs here.
+    path.unlink()
+    _, log, _ = go(replace(chosen, methods="zero-shot,few-shot"), executor)
+    assert log.ran == ["zero-shot", "few-shot"]
+
+
+def test_by_the_clock_a_machine_is_a_condition_of_its_own(
+    toy_folder: Path, tmp_path: Path, executor: Executor
+) -> None:
+    chosen = replace(settings(toy_folder, tmp_path, "zero-shot"), match="seconds=1")
+    execute(of_another_machine(build(chosen, executor, Listener())), executor, Listener(), force=False)
+    with pytest.raises(UsageError, match="made with another machine"):
+        go(chosen, executor)
+
+
 def test_two_runs_on_one_folder_are_refused(toy_folder: Path, tmp_path: Path, executor: Executor) -> None:
     grid = build(settings(toy_folder, tmp_path, "zero-shot"), executor, Listener())
     grid.store.root.mkdir(parents=True)

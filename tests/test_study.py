@@ -1,5 +1,6 @@
 """Studies: what they run, conclude from made-up figures and draw; and whole ones on the toy model."""
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from harness.study import STUDIES, Study
 from harness.study.design import Conclusion, Found, Place
 from harness.study.evidence import contrast, loss_gaps, slowdown
 from harness.study.page import draw, section
-from harness.study.run import build_study, execute_study
+from harness.study.run import build_study, execute_study, take_over
 from harness.study.small_data import LOWER, RATE, resized
 from tests.synthetic import cell, ended
 
@@ -321,6 +322,27 @@ def test_a_study_runs_resumes_and_takes_over_what_another_ran(
     other, _ = go(replace(study, name="another"))
     assert (other.ran, other.kept) == ([], first.ran)
     assert "2 of 2 cells were run before under the same conditions" in other.notes
+
+
+def test_what_another_machine_ran_is_taken_over_by_whole_seeds(
+    go: Callable[[Study], tuple[Log, list[Grid]]], tmp_path: Path
+) -> None:
+    _, (here,) = go(replace(STUDIES["embeddings"], name="first"))
+    there = replace(here, environment=replace(here.environment, machine="another"))
+    run = Store(tmp_path)
+    for result in here.store.load():
+        run.write(result)
+
+    def taken(grid: Grid, name: str) -> int:
+        own = replace(grid, store=Store(tmp_path / "studies" / name / "smoke"))
+        take_over(own, Log())
+        return len(list(own.store.paths()))
+
+    assert taken(there, "whole") == 2
+    shutil.rmtree(tmp_path / "studies")
+    next(run.paths()).unlink()
+    assert taken(there, "part") == 0
+    assert taken(here, "part") == 1
 
 
 def test_sizes_are_budgets_of_their_own_cut_to_the_pool(

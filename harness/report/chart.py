@@ -201,7 +201,7 @@ def phases(rows: Board) -> Figure | None:
     """Where the seconds of a cell went: phases stacked, a bar a method, mean over tasks and seeds."""
     spent: dict[str, dict[str, float]] = {}
     for method in reversed(methods_of(rows)):
-        cells = [cell for own in rows.values() for cell in own[method].ok]
+        cells = [cell for own in rows.values() for cell in own[method].timed]
         names = {name for cell in cells for name in cell.phases}
         spent[method] = {
             name: sum(cell.phases[name].seconds for cell in cells if name in cell.phases) / len(cells)

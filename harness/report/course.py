@@ -10,7 +10,6 @@ from statistics import fmean
 from matplotlib import style
 from matplotlib.figure import Figure
 
-from harness.extras import Checkpoint
 from harness.report import words
 from harness.report.chart import HEIGHT, STYLE, WIDTH, label, name_lines
 from harness.report.palette import GREY, look
@@ -25,7 +24,7 @@ DEVIATIONS = 1.96
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mark:
-    """A checkpoint's means over the seeds of one method."""
+    """A checkpoint's means over the seeds of one method; of `seconds` over those of one machine."""
 
     examples: float
     seconds: float
@@ -34,18 +33,16 @@ class Mark:
 
 def marks(row: Row) -> list[Mark]:
     """The checkpoints that every seed has, by step."""
-    by_step: dict[int, list[Checkpoint]] = {}
-    for cell in row.ok:
-        for one in cell.checkpoints:
-            by_step.setdefault(one.step, []).append(one)
+    by_step = [{one.step: one for one in cell.checkpoints} for cell in row.ok]
+    clocks = [{one.step: one.seconds for one in cell.checkpoints} for cell in row.timed]
+    shared = set[int](by_step[0]).intersection(*by_step[1:]) if clocks else ()
     return [
         Mark(
-            examples=fmean(one.examples for one in own),
-            seconds=fmean(one.seconds for one in own),
-            score=fmean(one.score for one in own),
+            examples=fmean(own[step].examples for own in by_step),
+            seconds=fmean(own[step] for own in clocks),
+            score=fmean(own[step].score for own in by_step),
         )
-        for _, own in sorted(by_step.items())
-        if len(own) == len(row.ok)
+        for step in sorted(shared)
     ]
 
 

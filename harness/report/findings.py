@@ -37,12 +37,48 @@ def cautions(rows: Board) -> list[str]:
     for task, own in rows.items():
         cells = [cell for row in own.values() for cell in row.ok]
         mixed = [name for name in SHARED if len(_distinct(cells, name)) > 1]
+        if "machine" in mixed and _a_seed_a_machine(cells):
+            mixed.remove("machine")
+            seeds = sorted({cell.seed for row in own.values() for cell in row.timed})
+            said.append(
+                f"The seeds of {words.code(task)} were shared out over machines, all methods of a seed on "
+                f"one: seconds, memory and energy are of {'seeds' if len(seeds) > 1 else 'seed'} "
+                f"{words.listed([str(seed) for seed in seeds])} alone."
+            )
         if mixed:
             said.append(
                 f"The results of {words.code(task)} differ in {words.listed(mixed)}: they do not compare, "
                 "and the figures of this report that join them mean little. Run them again under one setting."
             )
-    return said + _given_rates(rows)
+    return said + _several_clocks(rows) + _given_rates(rows)
+
+
+def _a_seed_a_machine(cells: Sequence[Result]) -> bool:
+    """Whether every seed ran on one machine, whichever that was."""
+    seeds = {cell.seed for cell in cells}
+    return all(
+        len(_distinct([cell for cell in cells if cell.seed == seed], "machine")) == 1 for seed in seeds
+    )
+
+
+def _several_clocks(rows: Board) -> list[str]:
+    """A sentence on tasks that were timed on other machines than others were."""
+    tasks: dict[tuple[str, str], list[str]] = {}
+    for task, own in rows.items():
+        timed = next((cell for row in own.values() for cell in row.timed), None)
+        if timed is not None:
+            name = str(timed.environment.get("device_name", "an unknown processor"))
+            tasks.setdefault((str(timed.identity.get("machine")), name), []).append(task)
+    if len(tasks) < 2:
+        return []
+    places = [
+        f"{words.names(own)} on {words.escaped(name)} ({machine[:6]})"
+        for (machine, name), own in tasks.items()
+    ]
+    return [
+        f"Seconds compare within a task, not between tasks, which were timed on several machines: "
+        f"{'; '.join(places)}. Means of seconds over them weigh the slower machine's more."
+    ]
 
 
 def _given_rates(rows: Board) -> list[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
+from typing import Any
 
 from harness import stats
 from harness.aligned import Seeded
@@ -21,6 +22,8 @@ class Row:
     Attributes:
         cells: Its results, by seed, whatever their status.
         ok: Those that ended ok; all figures come from them.
+        timed: Those of them that ran on the task's one machine (`timed_on`); seconds, memory and energy come
+            from these alone.
         by_seed: Their item scores.
         seeded: Whether a seed can change them.
         quality: Mean score with its interval.
@@ -41,6 +44,7 @@ class Row:
     method: str
     cells: tuple[Result, ...]
     ok: tuple[Result, ...]
+    timed: tuple[Result, ...]
     by_seed: Seeded
     seeded: bool
     quality: Interval | None
@@ -102,11 +106,35 @@ def board(results: Sequence[Result]) -> Board:
     found = {}
     for task in sorted(tasks, key=lambda name: (tasks[name], name)):
         own = [result for result in results if result.task == task]
-        found[task] = {
-            method: _row(task, method, [result for result in own if result.method == method])
+        cells = {
+            method: [result for result in own if result.method == method]
             for method in order({result.method for result in own})
         }
+        machine = timed_on(cells.values())
+        found[task] = {method: _row(task, method, ran, machine) for method, ran in cells.items()}
     return found
+
+
+def timed_on(rows: Iterable[Iterable[Result]]) -> Any:
+    """The machine whose seconds stand for all, as seeds may have run on several; None if nothing ended ok.
+
+    It is in most of the rows, and of those such the one with most results, or else of the lowest seed.
+    """
+    ran = [
+        (result.seed, place, result.identity.get("machine"))
+        for place, row in enumerate(rows)
+        for result in row
+        if result.status == "ok"
+    ]
+    found: dict[Any, list[int]] = {}
+    for _, place, machine in sorted(ran, key=lambda one: one[0]):
+        found.setdefault(machine, []).append(place)
+    return max(found, key=lambda machine: (len(set(found[machine])), len(found[machine])), default=None)
+
+
+def ran_on(results: Iterable[Result], machine: Any) -> tuple[Result, ...]:
+    """Those results that are of a machine."""
+    return tuple(result for result in results if result.identity.get("machine") == machine)
 
 
 def without_model(rows: Mapping[str, Row]) -> tuple[str, float] | None:
@@ -179,9 +207,10 @@ def mean_spread(rows: Sequence[Row]) -> tuple[float | None, int]:
     return fmean(deviation**2 for deviation, _ in known) ** 0.5, min(seeds for _, seeds in known)
 
 
-def _row(task: str, method: str, cells: list[Result]) -> Row:
+def _row(task: str, method: str, cells: list[Result], machine: Any) -> Row:
     cells.sort(key=lambda cell: cell.seed)
     ok = [cell for cell in cells if cell.status == "ok"]
+    timed = ran_on(ok, machine)
     outcomes = [outcome(cell) for cell in ok if cell.items]
     runs = [one.scores for one in outcomes]
     items = len(set[str](runs[0]).intersection(*runs)) if runs else 0
@@ -190,15 +219,16 @@ def _row(task: str, method: str, cells: list[Result]) -> Row:
         method=method,
         cells=tuple(cells),
         ok=tuple(ok),
+        timed=timed,
         by_seed={one.seed: one.scores for one in outcomes},
         seeded=any(one.seeded for one in outcomes),
         quality=stats.runs_interval(runs) if items else None,
         items=items,
-        seconds=_train(ok, lambda phase: phase.seconds),
-        peak_bytes=_train(ok, lambda phase: phase.peak_bytes),
+        seconds=_train(timed, lambda phase: phase.seconds),
+        peak_bytes=_train(timed, lambda phase: phase.peak_bytes),
         steps=mean([cell.train.steps for cell in ok if cell.train]),
         examples=mean([cell.train.examples for cell in ok if cell.train]),
-        joules=_train(ok, lambda phase: phase.energy_joules),
+        joules=_train(timed, lambda phase: phase.energy_joules),
         flops=mean([(cell.flops or {}).get("train") for cell in ok]),
         trainable=mean([(cell.parameters or {}).get("trainable") if cell.train else 0 for cell in ok]),
         total=mean([(cell.parameters or {}).get("total") for cell in ok]),

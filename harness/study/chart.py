@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
@@ -12,6 +14,7 @@ from matplotlib.figure import Figure
 from harness.report import chart
 from harness.report.palette import BLUE, GREEN, LOOKS, ORANGE, VERMILLION, Look
 from harness.report.rows import board
+from harness.result import Result
 from harness.study.design import Found, Place, Study
 
 SPARE = tuple(
@@ -63,7 +66,7 @@ def _curves(made: Figure, study: Study, found: Found) -> None:
             along, [100 * one.value for one in quality], yerr=ends, capsize=3, **_line(study, name)
         )
         if study.costs:
-            seconds = [_seconds(found, place) for place in places.values()]
+            seconds = [_seconds(found.timed(place)) for place in places.values()]
             panels[1].plot(list(places), seconds, **_line(study, name))
     panels[0].set_ylabel("quality, %, with 95% interval")
     if study.costs:
@@ -79,13 +82,15 @@ def _losses(made: Figure, study: Study, found: Found) -> None:
     for name in study.series:
         place = Place(name)
         steps = chart.losses(found.cells[place].values()) if place in found else None
+        clock = chart.losses(found.timed(place)) if place in found else None
         if steps is not None:
             options = {
                 **_line(study, name),
                 "marker": _line(study, name)["marker"] if len(steps) < 10 else None,
             }
             by_step.plot(steps.index, steps["loss"], **options)
-            by_clock.plot(steps["seconds"], steps["loss"], **options)
+            if clock is not None:
+                by_clock.plot(clock["seconds"], clock["loss"], **options)
     by_step.set_ylabel("training loss (nats a target token)")
     by_step.set_xlabel("optimizer step")
     by_step.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
@@ -114,5 +119,5 @@ def _line(study: Study, name: str) -> dict[str, Any]:
     }
 
 
-def _seconds(found: Found, place: Place) -> float:
-    return fmean(cell.phases["train"].seconds for cell in found.cells[place].values())
+def _seconds(cells: Sequence[Result]) -> float:
+    return fmean(cell.phases["train"].seconds for cell in cells) if cells else math.nan

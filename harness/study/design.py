@@ -9,6 +9,7 @@ from typing import Literal
 from harness import stats
 from harness.aligned import Seeded
 from harness.budget import Budget
+from harness.report.rows import ran_on, timed_on
 from harness.result import Result
 from harness.stats import Interval
 
@@ -55,6 +56,7 @@ class Found:
 
     Attributes:
         cells: Results by place, then by seed.
+        machine: Whose seconds stand for all, where seeds ran on several.
     """
 
     def __init__(self, results: Sequence[Result], place: Callable[[Result], Place]) -> None:
@@ -63,6 +65,7 @@ class Found:
             if result.status == "ok":
                 cells.setdefault(place(result), {})[result.seed] = result
         self.cells: Mapping[Place, Mapping[int, Result]] = cells
+        self.machine = timed_on(own.values() for own in cells.values())
 
     def __contains__(self, place: Place) -> bool:
         return place in self.cells
@@ -72,6 +75,10 @@ class Found:
         return {
             seed: {item.id: item.score for item in cell.items} for seed, cell in self.cells[place].items()
         }
+
+    def timed(self, place: Place) -> tuple[Result, ...]:
+        """The results of a place whose seconds compare with those of other places."""
+        return ran_on(self.cells[place].values(), self.machine)
 
     def quality(self, place: Place) -> Interval:
         """Mean score of a place with its interval."""

@@ -160,7 +160,9 @@ def _table(study: Study, found: Found) -> pd.DataFrame:
                 "quality": words.interval(found.quality(place)),
                 "difference": words.points(against.between) if against else words.ABSENT,
                 "steps": f"{mean([one.steps for one in trained]):.0f}" if trained else words.ABSENT,
-                "training time": words.seconds(mean([cell.phases["train"].seconds for cell in cells])),
+                "training time": words.seconds(
+                    mean([cell.phases["train"].seconds for cell in found.timed(place)])
+                ),
                 "seeds": str(len(cells)),
             }
         )

@@ -11,9 +11,10 @@ from dataclasses import replace
 from harness.budget import preset
 from harness.errors import ResultError
 from harness.executor import Executor
-from harness.grid import Grid, Listener, Settings, build, identify
+from harness.grid import Grid, Listener, Settings, build
 from harness.plan import Cell, plan
 from harness.result import Result, Store
+from harness.resume import blocks, differing
 from harness.run import execute
 from harness.study.design import Study
 from harness.study.page import FOLDER, draw
@@ -70,7 +71,7 @@ def execute_study(grids: list[Grid], executor: Executor, listener: Listener, *, 
     results: list[Result] = []
     for grid in grids:
         if not force:
-            _take_over(grid, listener)
+            take_over(grid, listener)
         results += execute(
             grid,
             executor,
@@ -81,32 +82,40 @@ def execute_study(grids: list[Grid], executor: Executor, listener: Listener, *, 
     return results
 
 
-def _take_over(grid: Grid, listener: Listener) -> None:
-    """Copy results of the same cells from the run itself and from its other studies."""
+def take_over(grid: Grid, listener: Listener) -> None:
+    """Copy results of the same cells from the run itself and from its other studies.
+
+    Those of another machine only as a whole block that the study has nothing of yet (see `harness.resume`).
+    """
     run = grid.store.root.parents[2]
     others = [Store(folder) for folder in (run, *sorted((run / FOLDER).glob(f"*/{grid.budget.name}")))]
     taken = 0
-    for cell in grid.cells:
-        name = (grid.tasks[cell.task].name, grid.methods[cell.method].name, cell.seed)
-        if not grid.store.path(*name).exists():
-            same = next((found for store in others if (found := _same(store, name, grid, cell))), None)
-            if same is not None:
-                grid.store.write(same)
-                taken += 1
+    for cells in blocks(grid).values():
+        lacking = [cell for cell in cells if not grid.store.path(*grid.name(cell)).exists()]
+        found: dict[str, dict[Cell, Result]] = {}
+        for cell in lacking:
+            for same in (same for store in others if (same := _same(store, grid, cell))):
+                found.setdefault(str(same.identity["machine"]), {}).setdefault(cell, same)
+        own = found.pop(grid.environment.machine, {})
+        whole = [there for there in found.values() if len(there) == len(cells)]
+        chosen = whole[0] if whole and len(own) < len(cells) else own
+        for result in chosen.values():
+            grid.store.write(result)
+        taken += len(chosen)
     if taken:
         listener.note(f"{taken} of {len(grid.cells)} cells were run before under the same conditions")
 
 
-def _same(store: Store, name: tuple[str, str, int], grid: Grid, cell: Cell) -> Result | None:
+def _same(store: Store, grid: Grid, cell: Cell) -> Result | None:
     """The result of the same cell in another folder, if it ended ok under the same conditions."""
-    path = store.path(*name)
+    path = store.path(*grid.name(cell))
     if not path.exists():
         return None
     try:
         found = store.read(path)
     except ResultError:
         return None  # its own run will say what is wrong with it
-    return found if found.status == "ok" and dict(found.identity) == identify(grid, cell) else None
+    return found if found.status == "ok" and not differing(grid, cell, found) else None
 
 
 class _Part(Listener):
