@@ -23,14 +23,17 @@ All scores are from 0 to 1; differences are candidate minus baseline.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from scipy.special import ndtri, stdtr, stdtrit
 
 from harness.aligned import Floats, Seeded, aligned
 from harness.stats import CONFIDENCE, mcnemar
+
+Compared = TypeVar("Compared", bound=Hashable)
 
 ERROR = 1 - CONFIDENCE
 """Chance that a family of tests, corrected together, calls anything where nothing differs."""
@@ -198,12 +201,17 @@ def pool(effects: Sequence[Effect], prior: float = ASSUMED_SEED_DEVIATION**2) ->
     return Spread(variance=variance, degrees=measured + missing, measured=measured)
 
 
-def pools(effects: Mapping[tuple[str, str], Effect], whole: Spread) -> dict[str, Spread]:
-    """By method, the pool of its own units, whose keys are (task, method); `whole` is the grid's."""
-    methods = dict.fromkeys(method for _, method in effects)
+def pools(effects: Mapping[tuple[str, Compared], Effect], whole: Spread) -> dict[Compared, Spread]:
+    """By what is compared, a method or a pair of them, the pool of its own units.
+
+    Args:
+        effects: Units by their task and by what is compared there.
+        whole: The pool of them all.
+    """
+    compared = dict.fromkeys(what for _, what in effects)
     return {
-        method: pool([one for (_, own), one in effects.items() if own == method], whole.variance)
-        for method in methods
+        what: pool([one for (_, own), one in effects.items() if own == what], whole.variance)
+        for what in compared
     }
 
 

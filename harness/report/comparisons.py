@@ -2,7 +2,8 @@
 
 A pair of methods is compared on the items and seeds that both ran, as `harness.paired` does it: a seed
 draws the same examples for both, and what seeds move is in the standard error as well as what items do.
-On each task one test a pair, and one over all the tasks that both ran; all of them share one error.
+On each task one test a pair, and one over all the tasks that both ran; all of them share one error. What
+seeds move differs widely between methods, so each pair's variance is its own, drawn towards that of all.
 
 Pairs have methods in common, so the spread between seeds is known a little less well than its degrees of
 freedom say. Simulated, a report without differences calls one in at most 5% from three seeds on; where two
@@ -85,16 +86,16 @@ class Comparisons:
 def compare(rows: Board) -> Comparisons:
     """Test every method against every reference that ran, on each task and over all that both ran."""
     effects = {task: _effects(own) for task, own in rows.items()}
-    spread = paired.pool([effect for own in effects.values() for effect in own.values()])
-    units: dict[tuple[str | None, Pair], list[Effect]] = {
-        (task, pair): [effect] for task, own in effects.items() for pair, effect in own.items()
-    }
-    for pair in dict.fromkeys(pair for own in effects.values() for pair in own):
+    by_pair = {(task, pair): effect for task, own in effects.items() for pair, effect in own.items()}
+    spread = paired.pool(list(by_pair.values()))
+    spreads = paired.pools(by_pair, spread)
+    units: dict[tuple[str | None, Pair], list[Effect]] = {key: [one] for key, one in by_pair.items()}
+    for pair in spreads:
         shared = [own[pair] for own in effects.values() if pair in own]
         if len(shared) > 1:
             units[None, pair] = shared
     found: dict[str | None, dict[Pair, Comparison]] = {}
-    for (task, pair), one in zip(units, _judged(units, spread), strict=True):
+    for (task, pair), one in zip(units, _judged(units, spreads), strict=True):
         found.setdefault(task, {}).update({pair: one, pair[::-1]: one.mirrored})
     return Comparisons(found=found, tests=len(units), spread=spread)
 
@@ -126,8 +127,10 @@ def _repeated(row: Row, other: Row) -> Seeded:
     return dict.fromkeys(other.by_seed, row.runs[0])
 
 
-def _judged(units: Mapping[tuple[str | None, Pair], Sequence[Effect]], spread: Spread) -> list[Comparison]:
-    differences = [paired.combine(own, spread) for own in units.values()]
+def _judged(
+    units: Mapping[tuple[str | None, Pair], Sequence[Effect]], spreads: Mapping[Pair, Spread]
+) -> list[Comparison]:
+    differences = [paired.combine(own, spreads[pair]) for (_, pair), own in units.items()]
     overall = sum(task is None for task, _ in units)
     weights = [
         OVERALL / overall if task is None else (1 - OVERALL) / (len(units) - overall) for task, _ in units
