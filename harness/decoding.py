@@ -1,6 +1,7 @@
-"""Attention while answers are generated: heads that share keys and values read them in place.
+"""Attention while answers are generated: keys and values stay in place, and heads that share them read them.
 
-Eager attention copies them for every head that attends to them, at each new token all that went before.
+Eager attention copies them for every head that attends to them, and transformers' cache copies itself to
+grow: both at each new token all that went before.
 """
 
 from __future__ import annotations
@@ -11,11 +12,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
+from transformers.cache_utils import DynamicLayer
 
 from harness.model import same_code
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import DynamicCache, PreTrainedModel
+
+ROOM = 64
+"""Positions by which a cache grows."""
 
 NAME = "tuneoff_grouped"
 """What transformers calls it."""
@@ -36,6 +41,41 @@ def grouped_attention(model: PreTrainedModel) -> Iterator[bool]:
         yield True
     finally:
         model.set_attn_implementation("eager")
+
+
+def with_room(cache: DynamicCache) -> None:
+    """From now on the layers of a cache that keep every token grow by `ROOM` positions at once."""
+    for layer in cache.layers:
+        if type(layer) is DynamicLayer and layer.is_initialized:
+            layer.__class__ = _Roomy
+
+
+class _Roomy(DynamicLayer):  # type: ignore[misc]
+    """Keys and values are the filled parts of longer tensors, unless rows were taken out of them."""
+
+    keys: torch.Tensor
+    values: torch.Tensor
+    _whole: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        filled = self.keys.shape[2]
+        end = filled + key_states.shape[2]
+        whole = self._whole
+        if whole is None or whole[0].shape[2] < end or whole[0].data_ptr() != self.keys.data_ptr():
+            whole = self._whole = _longer(self.keys, end + ROOM), _longer(self.values, end + ROOM)
+        whole[0][:, :, filled:end] = key_states
+        whole[1][:, :, filled:end] = value_states
+        self.keys, self.values = whole[0][:, :, :end], whole[1][:, :, :end]
+        return self.keys, self.values
+
+
+def _longer(states: torch.Tensor, positions: int) -> torch.Tensor:
+    rows, heads, filled, size = states.shape
+    whole = states.new_empty(rows, heads, positions, size)
+    whole[:, :, :filled] = states
+    return whole
 
 
 def _is_known(model: PreTrainedModel) -> bool:

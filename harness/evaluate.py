@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from harness.data import Encoder, Shots
-from harness.decoding import grouped_attention
+from harness.decoding import grouped_attention, with_room
 from harness.train import logits_at
 
 if TYPE_CHECKING:
@@ -219,6 +219,7 @@ class Evaluator:
         """For each row the new ids without the end token, and whether it or `stop` came."""
         past = cache.get_seq_length()
         cache.batch_repeat_interleave(len(rows))
+        with_room(cache)
         ids, mask = self._left_pad(rows)
         positions = past + (mask.cumsum(dim=1) - 1).clamp(min=0)
         mask = torch.cat([mask.new_ones(len(rows), past), mask], dim=1)

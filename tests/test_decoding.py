@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import DynamicCache
 
-from harness.decoding import grouped_attention
+from harness.decoding import ROOM, grouped_attention, with_room
 from harness.model import ModelSource, blocks
 from tests.test_train import adapted
 
@@ -54,3 +55,42 @@ def test_what_is_not_known_is_left_alone(toy: ModelSource) -> None:
     model.__class__ = Other
     with grouped_attention(model) as grouped:
         assert not grouped
+
+
+def test_a_cache_with_room_holds_what_one_without_it_holds() -> None:
+    generator = torch.Generator().manual_seed(1)
+    plain, roomy = DynamicCache(), DynamicCache()
+
+    def grow(width: int, rows: int) -> None:
+        for layer in range(2):
+            states = torch.randn(2, rows, 3, width, 4, generator=generator)
+            expected = plain.update(*states, layer)
+            found = roomy.update(*states, layer)
+            assert all(map(torch.equal, found, expected))
+
+    grow(5, 1)
+    for cache in (plain, roomy):
+        cache.batch_repeat_interleave(4)
+    with_room(roomy)
+    for _ in range(ROOM + 3):
+        grow(1, 4)
+    assert roomy.layers[0].keys.data_ptr() == roomy.layers[0]._whole[0].data_ptr()
+    for cache in (plain, roomy):
+        cache.batch_select_indices(torch.tensor([0, 3]))
+    grow(1, 2)
+    grow(2 * ROOM, 2)
+    assert roomy.get_seq_length() == plain.get_seq_length() == 5 + ROOM + 3 + 1 + 2 * ROOM
+
+
+def test_a_cache_with_room_copies_nothing_to_grow() -> None:
+    cache = DynamicCache()
+    states = torch.ones(2, 1, 3, 5, 4)
+    cache.update(*states, 0)
+    with_room(cache)
+    cache.update(*states, 0)
+    place = cache.layers[0].keys.data_ptr()
+    for _ in range(ROOM):
+        cache.update(*states[:, :, :, :1], 0)
+        assert cache.layers[0].keys.data_ptr() == place
+    cache.update(*states, 0)
+    assert cache.layers[0].keys.data_ptr() != place
