@@ -54,7 +54,8 @@ class Float32AdamW:
         device = self.parameters[0].device if self.parameters else torch.device("cpu")
         limit = BLOCK_ELEMENTS[device.type]
         self._blocks = list(_packed(self._pieces(limit), limit))
-        self._buffer = torch.empty(0, device=device)
+        largest = max((sum(len(piece.master) for piece in block) for block in self._blocks), default=0)
+        self._buffer = torch.empty(largest, device=device)
 
     def _pieces(self, limit: int) -> Iterator[_Piece]:
         for index, (parameter, master) in enumerate(zip(self.parameters, self.masters, strict=True)):
@@ -98,8 +99,6 @@ class Float32AdamW:
         if not block:
             return
         sizes = [len(piece.master) for piece in block]
-        if len(self._buffer) < sum(sizes):
-            self._buffer = self._buffer.new_empty(sum(sizes))
         exact = list(torch.split(self._buffer[: sum(sizes)], sizes))
         rounded = [
             gradients[piece.parameter][piece.start : piece.start + size]  # type: ignore[index]

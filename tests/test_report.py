@@ -401,7 +401,7 @@ def test_tasks_timed_on_several_machines_draw_a_caution():
     first = synthetic.grid(tasks=("legal_license", "iso_dates"))
     there = [one for one in first if one.task == "iso_dates"]
     (said,) = cautions(board([*(one for one in first if one not in there), *on("slow", there)]))
-    assert "`legal_license` on Example CPU @ 2.00GHz (012345); `iso_dates` on slow CPU (slow)" in said
+    assert r"`legal_license` on Example CPU \@ 2.00GHz (012345); `iso_dates` on slow CPU (slow)" in said
 
 
 def test_a_rate_that_was_given_where_others_were_chosen_draws_a_caution():
