@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run test test-faults check setup reference studies quality bench clean
+.PHONY: run test test-faults check setup reference methods studies quality bench clean
 
 run: $(STAMP)  ## every task under every core method, then the report
 	$(BIN)/python -m harness run --tasks all $(if $(BUDGET),--budget $(BUDGET))
@@ -29,6 +29,12 @@ setup: $(STAMP)  ## the virtual environment alone
 
 reference: $(STAMP)  ## the committed reference run, its report and README's table
 	$(BIN)/python -m harness run --tasks all --budget quick --device cpu --results results/reference
+	$(BIN)/python -m harness report results/reference --readme README.md
+
+# Seeds that another machine ran whole are kept; what is interrupted goes on where it stopped.
+methods: $(STAMP)  ## two tasks under every method with three seeds, beside the committed reference run (hours)
+	$(BIN)/python -m harness run --tasks legal_license,function_completion --methods all --seeds 3 --budget quick \
+		--device cpu --results results/reference
 	$(BIN)/python -m harness report results/reference --readme README.md
 
 studies: $(STAMP)  ## the six studies beside the committed reference run, in its report (hours)

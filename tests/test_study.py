@@ -244,6 +244,20 @@ def test_pages_show_chart_sentence_and_mistakes(tmp_path: Path) -> None:
     assert sentence in summary
 
 
+def test_times_are_of_the_seeds_of_one_machine(tmp_path: Path) -> None:
+    results = over_seeds({"lora-r16": 0.5, "lora-r16-emb": 0.4}, step={"lora-r16": 1.0})
+    there = [
+        replace(one, identity={**one.identity, "machine": "another"}) for one in results if one.seed == 2
+    ]
+    stored(tmp_path, "embeddings", results)
+    draw(tmp_path, tmp_path / "pages")
+    assert "several machines" not in (tmp_path / "pages" / "embeddings.md").read_text()
+    stored(tmp_path, "embeddings", there)
+    draw(tmp_path, tmp_path / "pages")
+    said = "Seeds ran on several machines: training times are of seeds 0 and 1 alone."
+    assert said in (tmp_path / "pages" / "embeddings.md").read_text()
+
+
 def test_a_runs_report_tells_of_its_studies(tmp_path: Path) -> None:
     assert section(tmp_path, tmp_path / "reports") is None
     stored(tmp_path, "embeddings", over_seeds({"lora-r16": 0.5, "lora-r16-emb": 0.4}))

@@ -39,11 +39,10 @@ def cautions(rows: Board) -> list[str]:
         mixed = [name for name in SHARED if len(_distinct(cells, name)) > 1]
         if "machine" in mixed and _a_seed_a_machine(cells):
             mixed.remove("machine")
-            seeds = sorted({cell.seed for row in own.values() for cell in row.timed})
+            timed = words.seeds(cell.seed for row in own.values() for cell in row.timed)
             said.append(
                 f"The seeds of {words.code(task)} were shared out over machines, all methods of a seed on "
-                f"one: seconds, memory and energy are of {'seeds' if len(seeds) > 1 else 'seed'} "
-                f"{words.listed([str(seed) for seed in seeds])} alone."
+                f"one: seconds, memory and energy are of {timed} alone."
             )
         if mixed:
             said.append(

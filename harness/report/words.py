@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from harness.stats import Interval
 from harness.text import printable
@@ -147,6 +147,12 @@ def listed(parts: Sequence[str]) -> str:
 def names(names: Sequence[str]) -> str:
     """Names in code spans, as parts of a sentence."""
     return listed([code(name) for name in names])
+
+
+def seeds(numbers: Iterable[int]) -> str:
+    """Seeds as a part of a sentence: "seed 0", "seeds 1 and 2"."""
+    known = sorted(set(numbers))
+    return f"{'seed' if len(known) == 1 else 'seeds'} {listed([str(seed) for seed in known])}"
 
 
 def settings(values: Mapping[str, object]) -> str:

@@ -141,8 +141,17 @@ def _shown(study: Study, one: OnTask, prefix: str) -> dict[str, Any]:
         if conclusion
         else [],
         "table": table.markdown(_table(study, one.found)) if one.found.cells else None,
+        "clock": _clock(one.found),
         "unfinished": table.text_or_none(details.unfinished_table(one.results)),
     }
+
+
+def _clock(found: Found) -> str | None:
+    """Which seeds the training times are of, where others ran on another machine."""
+    timed = {cell.seed for place in found.cells for cell in found.timed(place)}
+    if all(seed in timed for own in found.cells.values() for seed in own):
+        return None
+    return f"Seeds ran on several machines: training times are of {words.seeds(timed)} alone."
 
 
 def _table(study: Study, found: Found) -> pd.DataFrame:
