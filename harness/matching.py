@@ -17,6 +17,9 @@ from harness.flops import train_step_flops
 from harness.model import ModelSource
 from harness.result import Point
 
+TRAINING_SHARE = 0.2
+"""Share of the probed matrix speed that training is sure to reach: how much of it fits into a time."""
+
 CALIBRATION_STEPS = 5
 """Steps with which a method's speed is estimated; the first of them warms up and is not timed."""
 

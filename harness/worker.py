@@ -20,7 +20,6 @@ from harness.flops import forward_formula, train_step_flops
 from harness.job import Job
 from harness.method import Method
 from harness.model import count_parameters, quieten
-from harness.plan import TRAINING_SHARE
 from harness.prepare import Send, chat_template, check_adapter, check_unchanged, prepare, probe
 from harness.profiler import Profiler, keep_freed_memory
 from harness.result import Result, Store, Training, Trial
@@ -214,7 +213,7 @@ class _Cell:
             ratio = matching.full_flops(self.job.source, self.typical) / own
             return matching.steps_of_equal_flops(self.supply, ratio * matching.positions(self.batches))
         few, optimizer = self.supply.first(matching.CALIBRATION_STEPS), self._optimizer(model)
-        self.engine.compile(model, few, TRAINING_SHARE * self.job.environment.matmul_flops * seconds)
+        self.engine.compile(model, few, matching.TRAINING_SHARE * self.job.environment.matmul_flops * seconds)
         trained = self._train(model, optimizer, few, min(self.method.learning_rates), "calibrate")
         return matching.steps_of_equal_seconds(seconds, self.batches, few, trained.curve)
 
