@@ -121,7 +121,8 @@ def build(settings: Settings, executor: Executor, listener: Listener) -> Grid:
     with plugin_code("a method cannot be asked for its configuration"):
         for method in methods.values():
             check_method(method, budget.trials)
-        cells = plan({name: task.size for name, task in prepared.items()}, methods, budget, environment)
+        sizes = {name: task.size for name, task in prepared.items()}
+        cells = plan(sizes, methods, budget, environment, source.stored_weights())
     kind = "" if match == "examples" else f"-{match}"
     run_name = f"{Path(source.source).name.lower()}-{budget.name}{kind}"
     return Grid(

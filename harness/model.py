@@ -54,6 +54,20 @@ class ModelSource:
         trust = {"trust": list(self.trust)} if self.trust else {}
         return {"source": self.source, "sha256": self.sha256, **trust}
 
+    def stored_weights(self) -> int | None:
+        """How many weights its safetensors files hold, by their headers; None where none can be read."""
+        from safetensors import SafetensorError, safe_open
+
+        count = 0
+        for path in Path(self.path).glob("*.safetensors"):
+            try:
+                with safe_open(path, framework="np") as stored:
+                    names = stored.keys()
+                    count += sum(math.prod(stored.get_slice(name).get_shape()) for name in names)
+            except (SafetensorError, OSError):
+                return None  # a cell that loads it will say what is wrong
+        return count or None
+
     def load(self, *, precision: str | None = None, **options: Any) -> PreTrainedModel:
         """A fresh copy of the model on `device`, in eval mode, in its own precision unless another is named.
 

@@ -10,7 +10,7 @@ from harness.environment import Environment
 from harness.method import Method
 from harness.tune import cost
 
-# All constants of the estimate are fitted to stored runs on two cores; a test holds it to some of them.
+# Fitted to stored runs on two cores, and a test holds the estimate to some of them; of GPUs it is a guess.
 READING_SHARE = 0.6
 """Share of the probed matrix speed that reading prompts reaches; writing answers reaches half of it."""
 ROWS = 32
@@ -31,6 +31,7 @@ BESIDE_TOKENS = 2000
 """Tokens that a trained model reads beside the task: passages, and prompts once it is merged."""
 CHARACTERS_A_TOKEN = 3.5
 PARAMETER_GUESS = 135e6
+"""Parameters of a model whose files do not tell."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,12 +66,12 @@ def plan(
     methods: Mapping[str, Method],
     budget: Budget,
     environment: Environment,
-    *,
-    parameters: float = PARAMETER_GUESS,
+    parameters: float | None,
 ) -> list[Cell]:
     """The grid: all methods of a task before the next task, seeds outermost.
 
     A method that neither trains nor shows examples has one seed: another would only repeat its answers.
+    `parameters` are the model's, for the estimates of time; None where they are not known.
     """
     cells = []
     for seed in range(budget.seeds):
@@ -79,7 +80,11 @@ def plan(
                 if seed and not method.learning_rates and not method.shots:
                     continue
                 skip = method.skip(environment)
-                seconds = 0.0 if skip else estimate(size, method, budget, environment, parameters)
+                seconds = (
+                    0.0
+                    if skip
+                    else estimate(size, method, budget, environment, parameters or PARAMETER_GUESS)
+                )
                 cells.append(Cell(task=task, method=name, seed=seed, skip=skip, seconds=seconds))
     return cells
 

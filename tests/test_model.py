@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from harness.errors import ModelError
-from harness.model import ModelSource, blocks, resolve
+from harness.model import ModelSource, blocks, count_parameters, resolve
 
 
 def find(source: object) -> ModelSource:
@@ -59,6 +59,17 @@ def test_damaged_weights_are_a_model_error(toy_folder: Path, tmp_path: Path) -> 
     weights.write_bytes(weights.read_bytes()[:100])
     with pytest.raises(ModelError, match="cannot load"):
         find(broken).load()
+    assert find(broken).stored_weights() is None
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
+def test_weights_are_counted_without_loading_them(toy_folder: Path, tmp_path: Path, precision: str) -> None:
+    model = resolve(str(toy_folder), device="cpu", precision=precision).load()
+    assert model.get_output_embeddings().weight is model.get_input_embeddings().weight  # stored once
+    count = count_parameters(model)["total"]
+    model.save_pretrained(tmp_path, max_shard_size=count)
+    assert len(list(tmp_path.glob("*.safetensors"))) > 1
+    assert find(tmp_path).stored_weights() == count
 
 
 def test_a_hub_id_is_read_from_the_hubs_cache(

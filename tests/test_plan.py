@@ -91,12 +91,21 @@ def test_seconds_belong_to_their_kind_of_budget() -> None:
 
 def test_the_grid_is_tasks_by_methods_by_seeds() -> None:
     methods = {name: registry.method(name) for name in ("zero-shot", "full", "lora-r16")}
-    cells = plan({"legal": LEGAL, "code": CODE}, methods, replace(preset("quick"), seeds=2), HERE)
+    cells = plan({"legal": LEGAL, "code": CODE}, methods, replace(preset("quick"), seeds=2), HERE, None)
     assert len({(cell.task, cell.method, cell.seed) for cell in cells}) == len(cells) == 2 * (2 * 2 + 1)
     # What neither trains nor shows examples would only repeat its answers under another seed.
     assert {cell.seed for cell in cells if cell.method == "zero-shot"} == {0}
     assert total_seconds(cells) == sum(cell.seconds for cell in cells)
     assert all(cell.skip is None and cell.seconds > 0 for cell in cells)
+
+
+def test_estimates_grow_with_the_model() -> None:
+    full = {"full": registry.method("full")}
+    guess, small, large = (
+        plan({"legal": LEGAL}, full, preset("quick"), HERE, parameters)[0].seconds
+        for parameters in (None, 135e6, 8e9)
+    )
+    assert guess == small < large / 20
 
 
 def test_a_method_that_cannot_run_is_a_skip_with_its_reason() -> None:
@@ -105,6 +114,7 @@ def test_a_method_that_cannot_run_is_a_skip_with_its_reason() -> None:
         {"qlora-r16": registry.method("qlora-r16")},
         preset("smoke"),
         replace(HERE, device="mps"),
+        None,
     )
     assert cell.skip is not None
     assert "mps" in cell.skip

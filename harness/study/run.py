@@ -44,6 +44,7 @@ def build_study(
     pool = min(task.size.train for task in whole.tasks.values())
     points = study.points(whole.budget, pool)
     sizes = {name: task.size for name, task in whole.tasks.items()}
+    weights = whole.source.stored_weights()
     grids = []
     for own in dict.fromkeys(point.budget for point in points):
         chosen = {point.method: whole.methods[point.method] for point in points if point.budget == own}
@@ -52,7 +53,7 @@ def build_study(
                 whole,
                 budget=own,
                 methods=chosen,
-                cells=plan(sizes, chosen, own, whole.environment),
+                cells=plan(sizes, chosen, own, whole.environment, weights),
                 store=Store(whole.store.root / FOLDER / study.name / own.name),
                 reports=whole.reports / FOLDER,
             )
