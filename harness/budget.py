@@ -104,7 +104,7 @@ class Recipe:
 
 RECIPE = Recipe()
 
-# Two cores without fast bfloat16 take half an hour for some cells, by estimate: the limit is for what hangs.
+# The limit is for what hangs: a processor without fast bfloat16 may take many times what others take.
 _QUICK = Budget(
     name="quick", train_examples=224, epochs=1, batch_size=8, max_length=384, max_new_tokens=128,
     dev_examples=100, test_examples=200, seeds=1, trials=1, timeout_seconds=7200,

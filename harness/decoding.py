@@ -60,6 +60,7 @@ class _Roomy(DynamicLayer):  # type: ignore[misc]
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Take in the states of new positions, (rows, heads, new, size); those of all positions so far."""
         filled = self.keys.shape[2]
         end = filled + key_states.shape[2]
         whole = self._whole

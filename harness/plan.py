@@ -73,6 +73,7 @@ def plan(
     A method that neither trains nor shows examples has one seed: another would only repeat its answers.
     `parameters` are the model's, for the estimates of time; None where they are not known.
     """
+    known = parameters or PARAMETER_GUESS
     cells = []
     for seed in range(budget.seeds):
         for task, size in tasks.items():
@@ -80,11 +81,7 @@ def plan(
                 if seed and not method.learning_rates and not method.shots:
                     continue
                 skip = method.skip(environment)
-                seconds = (
-                    0.0
-                    if skip
-                    else estimate(size, method, budget, environment, parameters or PARAMETER_GUESS)
-                )
+                seconds = 0.0 if skip else estimate(size, method, budget, environment, known)
                 cells.append(Cell(task=task, method=name, seed=seed, skip=skip, seconds=seconds))
     return cells
 
