@@ -55,7 +55,6 @@ bench: $(STAMP)  ## speed beside what people use today, and benchmarks/README.md
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks.train_speed compare --length 128 --steps 7
 	$(BIN)/python -m benchmarks.eval_speed compare
-	$(BIN)/python -m benchmarks.eval_speed compare --precision float32 --repeats 1
 	$(BIN)/python -m benchmarks.profile_steps compare
 	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m benchmarks.scaling compare

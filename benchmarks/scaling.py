@@ -18,6 +18,7 @@ import random
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from typing import Annotated
 
 import typer
@@ -150,10 +151,13 @@ def _along(axis: str, sizes: Sequence[int], base: Point, methods: Sequence[str])
         if axis != "rank" or ranked(registry.method(method))
         for size in sizes
     }
-    return [
-        _row(axis, points[name], measured("benchmarks.scaling", [json.dumps(asdict(points[name]))]))
-        for name in tracked(list(points), axis)
-    ]
+    return [_row(axis, points[name], _trained(points[name])) for name in tracked(list(points), axis)]
+
+
+@cache
+def _trained(point: Point) -> Figures:
+    """A point's figures; one that several axes share is measured once."""
+    return measured("benchmarks.scaling", [json.dumps(asdict(point))])
 
 
 def _row(axis: str, point: Point, run: Figures) -> Figures:

@@ -53,7 +53,6 @@ def test_the_formula_of_activations_is_what_torch_keeps(
     added, past = added_tokens(model, batch)
     formula = training_bytes(model, precision, rows=rows, width=width + added, targets=targets, past=past)
     head = targets * model.config.vocab_size * 4
-    print(method, precision, kept_bytes(model, batch) - head, formula.activations)
     assert formula.activations == pytest.approx(kept_bytes(model, batch) - head, rel=0.1)
 
 
