@@ -26,6 +26,22 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+ROUGHLY = 1.001
+"""What operations may exceed the formula by where none are once a step: it holds all the others."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cost:
+    """Operations of training: some `once` a step, others for each `position`, padding included."""
+
+    once: float
+    position: float
+
+    def of(self, steps: int, positions: int) -> float:
+        """Operations of so many steps over so many positions."""
+        return steps * self.once + positions * self.position
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepFlops:
     """One training step on one batch: operations as counted, and by the formula."""
@@ -49,6 +65,21 @@ def train_step_flops(model: PreTrainedModel, batch: Batch) -> StepFlops:
     (width, past), *_ = seen
     formula = step_formula(model, rows=batch.ids.shape[0], width=width, targets=len(batch.targets), past=past)
     return StepFlops(counted=float(counter.get_total_flops()), formula=formula)
+
+
+def training_cost(model: PreTrainedModel, twice: Batch, one: StepFlops) -> Cost:
+    """What steps cost, from counting one sequence, and where that is not all, the same one twice.
+
+    Args:
+        model: What was counted.
+        twice: A batch that holds the sequence two times.
+        one: The count of its first row alone.
+    """
+    width = twice.ids.shape[1]
+    if one.counted <= ROUGHLY * one.formula:
+        return Cost(once=0.0, position=one.counted / width)
+    row = train_step_flops(model, twice).counted - one.counted
+    return Cost(once=one.counted - row, position=row / width)
 
 
 def added_tokens(model: PreTrainedModel, batch: Batch) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from harness.data import Batch, Encoded, stream
-from harness.flops import train_step_flops
+from harness.flops import Cost, train_step_flops
 from harness.model import ModelSource
 from harness.result import Point
 
@@ -49,16 +49,19 @@ def positions(batches: Iterable[Batch]) -> int:
 
 
 def full_flops(source: ModelSource, batch: Batch) -> float:
-    """Operations of a step of full fine-tuning on the batch, counted without memory for a model."""
+    """Operations of a step of full fine-tuning on the batch, counted without memory for a model.
+
+    None of them are once a step, so that other batches cost in proportion to their positions.
+    """
     with FakeTensorMode(allow_non_fake_inputs=True):
         return train_step_flops(source.empty(source.device), batch.to(source.device)).counted
 
 
-def steps_of_equal_flops(supply: Supply, allowed: float) -> int:
-    """Steps whose batches come closest to the allowed positions, one at least."""
+def steps_of_equal_flops(supply: Supply, allowed: float, cost: Cost) -> int:
+    """Steps whose batches come closest to the allowed operations, one at least."""
     spent = 0.0
     for done, batch in enumerate(supply.after(0)):
-        ahead = positions([batch])
+        ahead = cost.of(1, positions([batch]))
         if done and spent + ahead / 2 > allowed:
             return done
         spent += ahead

@@ -30,26 +30,32 @@ def cost(trials: int) -> float:
 
 
 def choose(
-    rates: Sequence[float], attempt: Callable[[float, float, str], tuple[float, int]]
+    rates: Sequence[float], attempt: Callable[[float, float, str], tuple[float | None, int]]
 ) -> tuple[float, tuple[Trial, ...]]:
     """The best rate, and all trials in the order they ran; of rates that score alike
-    the one stays that was ahead a rung before, the default at first.
+    the one stays that was ahead a rung before, the default at first. One that did not train comes last.
 
     Args:
         rates: The method's grid, its default first.
-        attempt: Trains at a rate for that share of a full run; its score on dev, 0 to 1, and the steps it
-            took. The text is for progress.
+        attempt: Trains at a rate for that share of a full run; its score on dev, 0 to 1 (None where it
+            diverged, which a trial records as 0), and the steps it took. The text is for progress.
     """
     trials: list[Trial] = []
     left = list(rates)
     for number, (count, share) in enumerate(rungs(len(rates)), 1):
         tried: list[Trial] = []
+        failed: set[float] = set()
         for rate in left[:count]:
             start = time.perf_counter()
             label = f"tune {len(trials) + len(tried) + 1}"
             score, steps = attempt(rate, share, label)
             seconds = time.perf_counter() - start
-            tried.append(Trial(learning_rate=rate, score=score, seconds=seconds, rung=number, steps=steps))
+            if score is None:
+                failed.add(rate)
+            tried.append(
+                Trial(learning_rate=rate, score=score or 0.0, seconds=seconds, rung=number, steps=steps)
+            )
         trials += tried
-        left = [trial.learning_rate for trial in sorted(tried, key=lambda trial: -trial.score)]
+        ranked = sorted(tried, key=lambda trial: (trial.learning_rate in failed, -trial.score))
+        left = [trial.learning_rate for trial in ranked]
     return left[0], tuple(trials)

@@ -12,11 +12,11 @@ import transformers  # noqa: F401 -- so that forked cells find it loaded
 
 from harness import adapter, matching, merging, registry, sandbox, tune
 from harness.checkpoints import Checkpoints
-from harness.data import Batch, Encoder, batches, draw, solved
+from harness.data import Batch, Encoder, batches, draw, head_of, solved
 from harness.engine import engine
 from harness.examine import Examiner
 from harness.extras import Merged, Retention
-from harness.flops import forward_formula, train_step_flops
+from harness.flops import Cost, StepFlops, forward_formula, train_step_flops, training_cost
 from harness.job import Job
 from harness.method import Method
 from harness.model import count_parameters, quieten
@@ -119,8 +119,8 @@ class _Cell:
         """Count a step, choose a rate where the budget has trials, and train."""
         optimizer = self._optimizer(self.model)
         with self._phase("flops"):
-            flops = train_step_flops(self.model, self.typical.to(self.device))
-        self.work = flops.counted * self._scale(matching.positions(self.batches))
+            flops, cost = self._counted(self.model)
+        self.work = cost.of(len(self.batches), matching.positions(self.batches))
         rate, trials = self.method.learning_rates[0], tuple[Trial, ...]()
         if self.budget.trials > 1:
             del self.model, optimizer  # the trials need their room
@@ -152,8 +152,8 @@ class _Cell:
             retention=kept,
             train=self._training(trained, rate, trials),
             flops={
-                "train": flops.counted * self._scale(trained.positions),
-                "train_formula": flops.formula * self._scale(trained.positions),
+                "train": cost.of(len(trained.curve), trained.positions),
+                "train_formula": flops.formula * trained.positions / self.twice.ids.shape[1],
                 "evaluate": None,
             },
         )
@@ -203,23 +203,25 @@ class _Cell:
             self.batches = self.supply.first(self.own_budget.steps)
             # One sequence of median length stands for all in the count of operations.
             middle = sorted(encoded, key=lambda sequence: len(sequence.ids))[len(encoded) // 2]
-            (self.typical,) = batches([middle], batch_size=1, epochs=1, seed=seed, pad=pad)
+            (self.twice,) = batches([middle, middle], batch_size=2, epochs=1, seed=seed, pad=pad)
 
     def _calibrated(self) -> int:
         """Steps that equal operations or equal seconds give the method, found on a throwaway model."""
         model, seconds = self._fresh_model(self.batches), self.budget.train_seconds
         if seconds is None:
-            own = train_step_flops(model, self.typical.to(self.device)).counted
-            ratio = matching.full_flops(self.job.source, self.typical) / own
-            return matching.steps_of_equal_flops(self.supply, ratio * matching.positions(self.batches))
+            full = matching.full_flops(self.job.source, head_of(self.twice, 1)) / self.twice.ids.shape[1]
+            allowed = full * matching.positions(self.batches)
+            return matching.steps_of_equal_flops(self.supply, allowed, self._counted(model)[1])
         few, optimizer = self.supply.first(matching.CALIBRATION_STEPS), self._optimizer(model)
         self.engine.compile(model, few, matching.TRAINING_SHARE * self.job.environment.matmul_flops * seconds)
         trained = self._train(model, optimizer, few, min(self.method.learning_rates), "calibrate")
         return matching.steps_of_equal_seconds(seconds, self.batches, few, trained.curve)
 
-    def _scale(self, seen: int) -> float:
-        """How often the operations of the typical sequence go into those of so many positions."""
-        return seen / self.typical.ids.numel()
+    def _counted(self, model: PreTrainedModel) -> tuple[StepFlops, Cost]:
+        """The operations of a step on one typical sequence, and what steps cost."""
+        twice = self.twice.to(self.device)
+        one = train_step_flops(model, head_of(twice, 1))
+        return one, training_cost(model, twice, one)
 
     def _retention(self) -> dict[str, Retention] | None:
         """What the trained model still knows beside what the base knew, where that was measured."""
@@ -284,8 +286,8 @@ class _Cell:
             drawn=len(self.train_examples),
         )
 
-    def _attempt(self, rate: float, share: float, label: str) -> tuple[float, int]:
-        """Mean score on dev after a share of a run at a rate, 0 where it was no training; and its steps."""
+    def _attempt(self, rate: float, share: float, label: str) -> tuple[float | None, int]:
+        """Mean score on dev after a share of a run at a rate, None where it did not train; and its steps."""
         made = self.batches[: max(1, int(share * len(self.batches)))]
         seconds = None if self.budget.train_seconds is None else share * self.budget.train_seconds
         model = self._fresh_model(made)
@@ -294,5 +296,5 @@ class _Cell:
         trained = self._train(model, optimizer, made, rate, label, seconds)
         self.engine.release(model)
         if trained.degenerate is not None:
-            return 0.0, len(trained.curve)
+            return None, len(trained.curve)
         return self.examiner.examine(model, self.dev_examples, label).mean, len(trained.curve)

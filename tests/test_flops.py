@@ -5,8 +5,8 @@ import torch
 
 from harness import registry
 from harness.budget import preset
-from harness.data import Encoder, batches
-from harness.flops import forward_formula, step_formula, train_step_flops
+from harness.data import Encoder, batches, head_of
+from harness.flops import forward_formula, step_formula, train_step_flops, training_cost
 from harness.model import ModelSource
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
@@ -39,6 +39,21 @@ def test_one_step_counts_what_the_formula_says(toy: ModelSource, name: str) -> N
     assert flops.counted <= flops.formula * 1.001
     assert all(parameter.grad is None for parameter in model.parameters())
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("name", ["lora-r16", "dora-r16"])
+def test_what_is_once_a_step_is_not_counted_for_every_sequence(toy: ModelSource, name: str) -> None:
+    method = registry.method(name)
+    model = method.adapt(method.load(toy), preset("smoke"))
+    encoder = Encoder(toy.tokenizer(), 64)
+    (many,) = batches([encoder.pair("Count to 3:", "one two")] * 8, batch_size=8, epochs=1, seed=0, pad=0)
+    cost = training_cost(model, head_of(many, 2), train_step_flops(model, head_of(many, 1)))
+    assert cost.of(1, many.ids.numel()) == pytest.approx(train_step_flops(model, many).counted, rel=1e-6)
+    # peft's DoRA multiplies the identity through both factors of every adapter, whatever the batch.
+    factors = [(m.lora_A["default"], m.lora_B["default"]) for m in model.modules() if hasattr(m, "lora_A")]
+    identity = sum(2 * a.in_features * (a.weight.numel() + b.weight.numel()) for a, b in factors)
+    assert identity > 0
+    assert cost.once == pytest.approx(identity if name == "dora-r16" else 0)
 
 
 def test_full_is_six_operations_a_weight_and_token(toy: ModelSource) -> None:

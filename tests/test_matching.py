@@ -12,7 +12,7 @@ import pytest
 from harness import registry, worker
 from harness.budget import preset
 from harness.data import Batch, Encoder, batches, stream
-from harness.flops import train_step_flops
+from harness.flops import Cost, train_step_flops
 from harness.grid import Listener, Settings, build
 from harness.matching import CALIBRATION_STEPS, Supply, full_flops, steps_of_equal_flops
 from harness.model import ModelSource
@@ -171,9 +171,12 @@ def test_a_supply_is_one_stream(toy: ModelSource) -> None:
     assert passes[0].ids.tolist() != passes[3].ids.tolist()
 
 
-@pytest.mark.parametrize(("allowed", "steps"), [(1.0, 1), (1.4, 1), (1.6, 2), (7.0, 7)])
-def test_steps_of_equal_flops_come_closest(toy: ModelSource, allowed: float, steps: int) -> None:
+@pytest.mark.parametrize(
+    ("allowed", "once", "steps"),
+    [(1.0, 0.0, 1), (1.4, 0.0, 1), (1.6, 0.0, 2), (7.0, 0.0, 7), (7.0, 0.75, 4)],
+)
+def test_steps_of_equal_flops_come_closest(toy: ModelSource, allowed: float, once: float, steps: int) -> None:
     encoder = Encoder(toy.tokenizer(), 64)
     supply = Supply([encoder.pair("Count:", "one")] * 4, batch_size=4, seed=0, pad=0)
     each = supply.first(1)[0].ids.numel()
-    assert steps_of_equal_flops(supply, allowed * each) == steps
+    assert steps_of_equal_flops(supply, allowed * each, Cost(once=once * each, position=1.0)) == steps

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+from harness import registry
+from harness.examine import Examined, Examiner
 from harness.result import Trial
+from harness.task import Example
 from harness.tune import choose, cost, rungs
+from tests.test_matching import cells
 
 
 @pytest.mark.parametrize(
@@ -50,5 +58,32 @@ def test_the_default_stays_where_all_score_alike() -> None:
     assert tuned(scores, grid)[0] == 1e-3
 
 
+def test_a_rate_that_diverged_loses_to_one_that_scores_nothing() -> None:
+    rate, trials = choose([3.0, 1.0], lambda rate, share, label: (None if rate == 3.0 else 0.0, 7))
+    assert rate == 1.0
+    assert [(trial.learning_rate, trial.score) for trial in trials] == [(3.0, 0.0), (1.0, 0.0)]
+
+
 def test_one_rate_needs_no_trial() -> None:
     assert tuned({}, [1e-3]) == (1e-3, ())
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
+def test_test_items_are_asked_once_and_after_training(
+    toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, set[str]]] = []
+    examine = Examiner.examine
+
+    def heard(self: Examiner, model: Any, examples: Sequence[Example], label: str) -> Examined:
+        asked.append((label, {example.id for example in examples}))
+        return examine(self, model, examples, label)
+
+    monkeypatch.setattr(Examiner, "examine", heard)
+    (result,) = cells(toy_folder, tmp_path, "lora-r16", trials=3)
+    assert result.train is not None
+    splits = registry.task(str(Path(__file__).parent / "toy_task.py")).load()
+    test, dev = ({example.id for example in part} for part in (splits.test, splits.dev))
+    assert [label for label, ids in asked if ids & test] == ["evaluate"]
+    assert asked[-1][0] == "evaluate"
+    assert {label.split()[0] for label, ids in asked if ids <= dev} == {"tune", "checkpoints"}
