@@ -32,17 +32,22 @@ class Mark:
 
 
 def marks(row: Row) -> list[Mark]:
-    """The checkpoints that every seed has, by step."""
-    by_step = [{one.step: one for one in cell.checkpoints} for cell in row.ok]
-    clocks = [{one.step: one.seconds for one in cell.checkpoints} for cell in row.timed]
-    shared = set[int](by_step[0]).intersection(*by_step[1:]) if clocks else ()
+    """The checkpoints of the seeds that have some: the start, and as many up to the end as all of them have.
+
+    They are at the same shares of every run, if at other steps where a clock ended it.
+    """
+    runs, clocks = (
+        [cell.checkpoints for cell in cells if len(cell.checkpoints) > 1] for cells in (row.ok, row.timed)
+    )
+    if not clocks:
+        return []
     return [
         Mark(
-            examples=fmean(own[step].examples for own in by_step),
-            seconds=fmean(own[step] for own in clocks),
-            score=fmean(own[step].score for own in by_step),
+            examples=fmean(own[place].examples for own in runs),
+            seconds=fmean(own[place].seconds for own in clocks),
+            score=fmean(own[place].score for own in runs),
         )
-        for step in sorted(shared)
+        for place in (0, *range(1 - min(map(len, runs)), 0))
     ]
 
 
