@@ -85,7 +85,7 @@ def gain_retained(method: Runs, zero_shot: Runs, full: Runs) -> Interval | None:
     """(method - zero-shot) / (full - zero-shot) on shared items, by paired bootstrap; 1 is all of the gain.
 
     Returns:
-        None where full is not shown to beat zero-shot (the interval of their difference reaches 0): a
+        None where the interval of full's gain over zero-shot, over the runs' items and seeds, reaches 0: a
         share of a gain that may not exist means nothing. The few draws without a gain are left out.
 
     Raises:
@@ -128,7 +128,7 @@ def mean_ranks(tasks: Sequence[Mapping[str, Runs]]) -> dict[str, Interval]:
     return found
 
 
-def best_ratio(first: Mapping[float, Runs], second: Mapping[float, Runs]) -> Interval:
+def best_ratio(first: Mapping[float, Runs], second: Mapping[float, Runs], *, deviation: float) -> Interval:
     """The setting under which `first` scores best over the one under which `second` does, by bootstrap.
 
     Settings that score alike count as the lowest of them.
@@ -136,6 +136,7 @@ def best_ratio(first: Mapping[float, Runs], second: Mapping[float, Runs]) -> Int
     Args:
         first: Runs by a setting above 0, such as the learning rate.
         second: Likewise.
+        deviation: Standard deviation of a mean score between seeds, where a setting ran one alone.
 
     Raises:
         ValueError: A side has no setting, or the runs share no item.
@@ -143,6 +144,9 @@ def best_ratio(first: Mapping[float, Runs], second: Mapping[float, Runs]) -> Int
     matrices = _aligned([*first.values(), *second.values()])
     means = np.array([[matrix.mean() for matrix in matrices]])
     drawn = np.stack([_resample(matrix) for matrix in matrices], axis=1)
+    single = [len(matrix) == 1 for matrix in matrices]
+    if any(single):
+        drawn = drawn + np.random.default_rng(0).normal(0, np.where(single, deviation, 0), drawn.shape)
     value, draws = (
         _best(scores, list(first)) / _best(scores[:, len(first) :], list(second)) for scores in (means, drawn)
     )

@@ -159,14 +159,26 @@ def test_the_best_settings_ratio_is_certain_where_the_best_ones_are():
 
     first = {1e-4: runs(0.2), 1e-3: runs(0.8), 1e-2: runs(0.2)}
     second = {1e-2: runs(0.2), 1e-4: runs(0.8)}  # in whatever order
-    found = stats.best_ratio(first, second)
+    found = stats.best_ratio(first, second, deviation=0.03)
     assert (found.value, found.low, found.high) == (pytest.approx(10), pytest.approx(10), pytest.approx(10))
     close = {1e-4: runs(0.5), 1e-3: runs(0.52)}
-    open_one = stats.best_ratio(close, second)
+    open_one = stats.best_ratio(close, second, deviation=0.0)
     assert open_one.low == pytest.approx(1)
     assert open_one.high == pytest.approx(10)
     same = runs(0.5)
-    assert stats.best_ratio({3.0: same, 1.0: same}, {2.0: same}).value == 0.5  # the lowest of those alike
+    assert (
+        stats.best_ratio({3.0: same, 1.0: same}, {2.0: same}, deviation=0.0).value == 0.5
+    )  # the lowest of those alike
+
+
+def test_the_best_setting_of_one_seed_is_as_uncertain_as_seeds_are():
+    def runs(right, seeds=1):
+        return [{str(at): float(at < right) for at in range(200)}] * seeds
+
+    for seeds, high in ((1, 10), (2, 1)):
+        first = {1e-4: runs(100, seeds), 1e-3: runs(96, seeds)}
+        found = stats.best_ratio(first, {1e-4: runs(100, seeds)}, deviation=0.03)
+        assert (found.value, found.high) == (pytest.approx(1), pytest.approx(high))
 
 
 def test_intervals_cover_the_truth():

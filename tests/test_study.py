@@ -10,7 +10,7 @@ import pytest
 from harness import registry
 from harness.budget import preset
 from harness.cli_study import NAMES
-from harness.errors import ResultError
+from harness.errors import ResultError, UsageError
 from harness.executor import Executor
 from harness.grid import Grid, Listener, Settings
 from harness.plan import Cell
@@ -179,6 +179,64 @@ def test_verdicts_follow_from_the_figures(
     assert [check.verdict for check in found.checks] == verdicts
 
 
+def test_a_rate_at_which_lora_diverges_suits_it_worse() -> None:
+    right = {"full@1e-4": 0.4, "full@3e-4": 0.6, "lora-r16@1e-4": 0.7, "lora-r16@3e-4": 0.9}
+    results = over_seeds(right)
+    wild = [ended(one, "degenerate", "loss nan") for one in results if one.method == "lora-r16@3e-4"]
+    rest = [one for one in results if one.method != "lora-r16@3e-4"]
+    found = concluded("learning-rate", [*rest, *wild])
+    assert "LoRA at that rate diverged in 3 seeds" in found.sentence
+    assert found.checks[0].verdict == "agrees"
+
+
+def test_only_a_reduction_that_the_article_names_tests_its_advice() -> None:
+    right = {"full@1e-4": 0.4, "full@1e-3": 0.6, "lora-r16@1e-4": 0.7, "lora-r16@1e-3": 0.2}
+    found = concluded("learning-rate", over_seeds(right))
+    assert "LoRA has no results both there and at a rate 2 to 5 times lower" in found.sentence
+    assert found.checks[0].verdict == "not shown"
+
+
+def test_steps_of_one_run_are_no_seeds() -> None:
+    paces = {0: 1.9, 1: 2.0, 2: 2.1}
+    results = [
+        made(method, 0.5, seed, step=pace if method == "lora-r256" else 1.0)
+        for method in ("lora-r16", "lora-r256")
+        for seed, pace in paces.items()
+    ]
+    study = STUDIES["rank"]
+    slower = slowdown(Found(results, study.place), Place("LoRA", 256.0), Place("LoRA", 16.0))
+    assert slower is not None
+    assert slower.low < 1.8 < 2.2 < slower.high
+    there = [
+        replace(one, identity={**one.identity, "machine": "another"}) if one.seed == 2 else one
+        for one in results
+    ]
+    own = slowdown(Found(there, study.place), Place("LoRA", 256.0), Place("LoRA", 16.0))
+    assert own is not None
+    assert own.value == pytest.approx((1.9 * 2.0) ** 0.5)
+
+
+def test_losses_over_seconds_are_of_one_machine() -> None:
+    results = over_seeds({"full": 0.5, "lora-r16": 0.5}, loss={"full": 0.5})
+    there = [replace(one, identity={**one.identity, "machine": f"machine {one.seed}"}) for one in results]
+    gaps = loss_gaps(Found(there, STUDIES["convergence"].place), Place("full"), Place("lora-r16"))
+    assert gaps is not None
+    assert gaps[1] is None
+    assert (
+        "over the same seconds, too few seeds ran on one machine to say."
+        in concluded("convergence", there).sentence
+    )
+
+
+def test_a_seed_that_one_side_lacks_is_left_out() -> None:
+    whole = over_seeds({"lora-r16": 0.5, "lora-r16-emb": 0.6})
+    place = STUDIES["embeddings"].place
+    lacking = [one for one in whole if (one.method, one.seed) != ("lora-r16", 2)]
+    both = [one for one in whole if one.seed != 2]
+    pair = Place("lora-r16-emb"), Place("lora-r16")
+    assert contrast(Found(lacking, place), *pair) == contrast(Found(both, place), *pair)
+
+
 def test_sentences_give_the_difference_its_interval_and_what_would_have_been_seen() -> None:
     right = {"lora-r16": 0.5, "lora-r256": 0.51}
     sentence = concluded("rank", over_seeds(right, step={"lora-r256": 2.0})).sentence
@@ -280,6 +338,41 @@ def test_a_result_of_something_else_among_a_studys_is_named(tmp_path: Path) -> N
         draw(other, tmp_path / "pages")
 
 
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"items": ()},
+        {"phases": {}},
+        {"curve": (), "items": ()},
+        {"items": (Item(id="other", score=1.0, output="", truncated=False),)},
+        {"train": None, "phases": {}},
+    ],
+    ids=lambda spoilt: " ".join(spoilt),
+)
+@pytest.mark.parametrize("study", ["rank", "embeddings", "convergence"])
+def test_a_strange_result_of_a_study_takes_no_report_down(
+    tmp_path: Path, study: str, spoilt: dict[str, object]
+) -> None:
+    methods = [registry.method(point.method).name for point in STUDIES[study].points(preset("quick"), None)]
+    first, *others = over_seeds(dict.fromkeys(methods, 0.5))
+    stored(tmp_path, study, [replace(first, **spoilt), *others])
+    told = section(tmp_path, tmp_path / "reports") or ""
+    assert STUDIES[study].title in told or told.startswith("The studies cannot be shown: a result of")
+    page = render([cell("legal_license", "full")], tmp_path / "reports", name="r", studies=told)
+    assert page.exists()
+
+
+def test_a_study_under_two_budgets_is_not_joined(tmp_path: Path) -> None:
+    for budget in ("quick", "quick-64-examples"):
+        stored(tmp_path, "rank", over_seeds({"lora-r16": 0.5, "lora-r256": 0.5}), budget)
+    draw(tmp_path, tmp_path / "pages")
+    stored(tmp_path, "rank", over_seeds({"lora-r16": 0.5}), "smoke")
+    said = r"rank holds results of several budgets, .* \(quick, smoke\)"
+    with pytest.raises(ResultError, match=said):
+        draw(tmp_path, tmp_path / "pages")
+    assert "(quick, smoke)" in (section(tmp_path, tmp_path / "reports") or "")
+
+
 class Log(Listener):
     """Remembers which cells ran, and which were kept."""
 
@@ -357,6 +450,18 @@ def test_what_another_machine_ran_is_taken_over_by_whole_seeds(
     next(run.paths()).unlink()
     assert taken(there, "part") == 0
     assert taken(here, "part") == 1
+
+
+def test_a_study_under_another_budget_does_not_start(
+    go: Callable[[Study], tuple[Log, list[Grid]]], tmp_path: Path
+) -> None:
+    _, (grid,) = go(replace(STUDIES["embeddings"], name="first"))
+    grid = replace(grid, store=Store(tmp_path / "studies" / "first" / "smoke"))
+    stored(tmp_path, "first", over_seeds({"lora-r16": 0.5}))
+    log = Log()
+    with pytest.raises(UsageError, match=r"would hold results of several budgets, .* \(quick, smoke\)"):
+        execute_study([grid], Executor(), log, force=False)
+    assert log.planned == 0
 
 
 def test_sizes_are_budgets_of_their_own_cut_to_the_pool(

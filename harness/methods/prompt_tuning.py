@@ -28,7 +28,7 @@ class PromptTuning(Method):
     starts_as_base = False
     learning_rates = (3e0, 1e0, 3e-1, 1e-1)
     virtual_tokens: ClassVar[int] = 20
-    init_text: ClassVar[str] = INIT_TEXT
+    init_text: ClassVar[str | None] = INIT_TEXT
 
     def config(self) -> Mapping[str, Any]:
         """Number of virtual tokens and the text they start from."""
@@ -42,7 +42,7 @@ class PromptTuning(Method):
             model,
             PromptTuningConfig(
                 **self.config(),
-                prompt_tuning_init="TEXT",
+                prompt_tuning_init="TEXT" if self.init_text else "RANDOM",
                 tokenizer_name_or_path=model.name_or_path,
                 task_type="CAUSAL_LM",
             ),

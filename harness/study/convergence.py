@@ -17,10 +17,11 @@ def conclude(found: Found) -> Conclusion | None:
         return None
     by_step, by_clock = gaps
     seeds = len(found.cells[Place(FULL)].keys() & found.cells[Place(LORA)].keys())
+    clock = _nats(by_clock) if by_clock else "too few seeds ran on one machine to say"
     return Conclusion(
         sentence=f"Over the same steps, full fine-tuning's training loss is {_nats(by_step)} "
-        f"against LoRA's; over the same seconds, {_nats(by_clock)} (mean of "
-        f"{count(seeds, 'seed')}; below zero, full is ahead).",
+        f"against LoRA's (mean of {count(seeds, 'seed')}; below zero, full is ahead); over the same seconds, "
+        f"{clock}.",
         checks=(Check(claim="full converges faster per step", verdict=verdict(-side(by_step, 0, 0))),),
     )
 
@@ -36,9 +37,10 @@ STUDY = Study(
     advice="Full fine-tuning converges faster per gradient step but requires more total steps for optimal "
     "performance.",
     where="Full Fine-Tuning: When You Have Unlimited Resources",
-    method="Training loss of full fine-tuning, LoRA and QLoRA of rank 16, each at its default learning "
-    "rate, on the same batches in the same order. Seeds are what the interval is over, so that there "
-    "are at least three. How many steps the best quality takes is not tested.",
+    method="Training loss of full fine-tuning, LoRA and QLoRA of rank 16, each at its own learning rate "
+    "(the default, or chosen on dev by a budget with trials), on the same batches in the same order. The "
+    "interval is over seeds, so that there are at least three. How many steps the best quality takes is not "
+    "tested.",
     points=same_budget(FULL, LORA, QLORA),
     place=by_method,
     series=(FULL, LORA, QLORA),

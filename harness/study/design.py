@@ -56,15 +56,20 @@ class Found:
 
     Attributes:
         cells: Results by place, then by seed.
+        diverged: Seeds by place whose training was none.
         machine: Whose seconds stand for all, where seeds ran on several.
     """
 
     def __init__(self, results: Sequence[Result], place: Callable[[Result], Place]) -> None:
         cells: dict[Place, dict[int, Result]] = {}
+        diverged: dict[Place, list[int]] = {}
         for result in sorted(results, key=lambda one: one.seed):
             if result.status == "ok":
                 cells.setdefault(place(result), {})[result.seed] = result
+            elif result.status == "degenerate":
+                diverged.setdefault(place(result), []).append(result.seed)
         self.cells: Mapping[Place, Mapping[int, Result]] = cells
+        self.diverged: Mapping[Place, Sequence[int]] = diverged
         self.machine = timed_on(own.values() for own in cells.values())
 
     def __contains__(self, place: Place) -> bool:

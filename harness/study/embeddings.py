@@ -39,7 +39,7 @@ STUDY = Study(
     where="Common Mistakes, 3",
     mistake=3,
     method="LoRA of rank 16 on all linear layers but the head, with and without the input embeddings. "
-    "A gain that is certainly below 2 points counts as no help.",
+    "Where no gain is shown, and one of 2 points is ruled out, that counts as no help.",
     points=same_budget(WITHOUT, WITH),
     place=by_method,
     series=(WITHOUT, WITH),

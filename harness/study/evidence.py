@@ -64,6 +64,8 @@ def mean_contrast(found: Found, pairs: Sequence[tuple[Place, Place]]) -> Contras
     if not known:
         return None
     first, second = average([one for one, _ in known]), average([other for _, other in known])
+    if shared := sorted(first.keys() & second.keys()):  # what a seed moves on both sides drops out
+        first, second = ({seed: side[seed] for seed in shared} for side in (first, second))
     if not first or not second:
         return None
     return _contrast(first, second)
@@ -85,32 +87,30 @@ def _contrast(first: Seeded, second: Seeded) -> Contrast:
 def slowdown(found: Found, first: Place, second: Place) -> Interval | None:
     """How many times as long a training step of the first place takes: the geometric mean over steps.
 
-    Steps are paired: with the same seed, both saw the same batches in the same order.
+    Steps are paired: with the same seed, both saw the same batches in the same order on the same machine. The
+    interval is over seeds, as steps of one run have its luck in common; of a single seed over its steps.
 
     Returns:
         None unless both have two steps in common.
     """
-    if first not in found or second not in found:
-        return None
-    own, other = found.cells[first], found.cells[second]
-    logarithms = [
-        math.log(one / two)
-        for seed in sorted(own.keys() & other.keys())
-        for one, two in zip(_durations(own[seed]), _durations(other[seed]), strict=False)
+    by_seed = [
+        [math.log(a / b) for a, b in zip(_durations(one), _durations(two), strict=False) if a > 0 and b > 0]
+        for one, two in _timed(found, first, second)
     ]
-    if len(logarithms) < 2:
+    known = [own for own in by_seed if len(own) > 1]
+    if not known:
         return None
-    mean = t_interval(logarithms)
+    mean = t_interval(known[0] if len(known) == 1 else [fmean(own) for own in known])
     return Interval(value=math.exp(mean.value), low=math.exp(mean.low), high=math.exp(mean.high))
 
 
-def loss_gaps(found: Found, first: Place, second: Place) -> tuple[Interval, Interval] | None:
+def loss_gaps(found: Found, first: Place, second: Place) -> tuple[Interval, Interval | None] | None:
     """Mean training loss of the first place minus that of the second: over the same steps, the same seconds.
 
-    The intervals are over seeds (Student's t).
+    The intervals are over seeds (Student's t); seconds are of one machine.
 
     Returns:
-        None unless both have two seeds in common.
+        None unless both have two seeds in common; without the second unless two of them are of one machine.
     """
     if first not in found or second not in found:
         return None
@@ -118,10 +118,17 @@ def loss_gaps(found: Found, first: Place, second: Place) -> tuple[Interval, Inte
     seeds = sorted(own.keys() & other.keys())
     if len(seeds) < 2:
         return None
-    curves = [(own[seed].curve, other[seed].curve) for seed in seeds]
-    by_step = [_over_steps(one, two) for one, two in curves]
-    by_clock = [_over_seconds(one, two) for one, two in curves]
-    return t_interval(by_step), t_interval(by_clock)
+    by_step = [_over_steps(own[seed].curve, other[seed].curve) for seed in seeds]
+    by_clock = [_over_seconds(one.curve, two.curve) for one, two in _timed(found, first, second)]
+    return t_interval(by_step), t_interval(by_clock) if len(by_clock) > 1 else None
+
+
+def _timed(found: Found, first: Place, second: Place) -> list[tuple[Result, Result]]:
+    """Results of the same seed at both places whose seconds compare."""
+    if first not in found or second not in found:
+        return []
+    own, other = ({cell.seed: cell for cell in found.timed(place)} for place in (first, second))
+    return [(own[seed], other[seed]) for seed in sorted(own.keys() & other.keys())]
 
 
 def t_interval(values: Sequence[float]) -> Interval:

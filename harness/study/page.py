@@ -27,6 +27,10 @@ from harness.text import printable
 FOLDER = "studies"
 """Of a run's results and of its report: where its studies are."""
 
+SIZED = re.compile(r"-\d+-examples$")
+"""What a study adds to a budget's name."""
+ONE_BUDGET = "results of several budgets, and a study compares those of one; move the others away"
+
 OPEN = "the figures do not settle it"
 VERDICTS = {
     "agrees": "the measurement **agrees**",
@@ -74,15 +78,22 @@ def _draw(results: Path, pages: Path) -> dict[str, list[OnTask]]:
     """Every study that has results, drawn: its page and its charts."""
     drawn = {}
     for study in STUDIES.values():
-        cells = [
-            cell
-            for folder in sorted((results / FOLDER / study.name).glob("*/"))
-            if any(Store(folder).paths())
-            for cell in Store(folder).load()
-        ]
-        if cells:
+        folders = stored(results / FOLDER / study.name)
+        if len(budgets := budgets_of(folders)) > 1:
+            raise ResultError(f"{folders[0].parent} holds {ONE_BUDGET} ({', '.join(budgets)})")
+        if cells := [cell for folder in folders for cell in Store(folder).load()]:
             drawn[study.name] = _draw_study(study, cells, pages)
     return drawn
+
+
+def stored(folder: Path) -> list[Path]:
+    """The folders of a study that hold results, one for each budget that it made."""
+    return [own for own in sorted(folder.glob("*/")) if any(Store(own).paths())]
+
+
+def budgets_of(folders: Sequence[Path]) -> list[str]:
+    """The presets that a study's folders were made from."""
+    return sorted({SIZED.sub("", folder.name) for folder in folders})
 
 
 def _draw_study(study: Study, results: Sequence[Result], pages: Path) -> list[OnTask]:
@@ -92,13 +103,19 @@ def _draw_study(study: Study, results: Sequence[Result], pages: Path) -> list[On
             _on_task(study, [one for one in results if one.task == task], pages)
             for task in sorted({one.task for one in results})
         ]
+        shown = [_shown(study, one, "") for one in tasks]
     except OSError as error:
         raise ResultError(f"cannot write a study to {pages}: {error.strerror or error}") from error
+    except (AttributeError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise ResultError(
+            f"a result of the study {study.name!r} lacks what it needs ({error!r:.80}); delete what was not "
+            "put there by it"
+        ) from error
     values = {
         "study": study,
         "article": article,
         "lead": reproduce.lead(results),
-        "tasks": [_shown(study, one, "") for one in tasks],
+        "tasks": shown,
         "command": _command(study, results),
         "settings": reproduce.settings(results, order({cell.method for cell in results})),
     }
@@ -225,7 +242,7 @@ def _command(study: Study, results: Sequence[Result]) -> str:
     )
     options = {
         "--tasks": ",".join(sorted({cell.task for cell in results})),
-        "--budget": re.sub(r"-\d+-examples$", "", budget),
+        "--budget": SIZED.sub("", budget),
         "--seeds": str(len({cell.seed for cell in results})),
         "--model": model,
     }

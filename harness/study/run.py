@@ -7,17 +7,18 @@ pages go to `<reports>/studies`.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from harness.budget import preset
-from harness.errors import ResultError
+from harness.errors import ResultError, UsageError
 from harness.executor import Executor
 from harness.grid import Grid, Listener, Settings, build
 from harness.plan import Cell, plan
 from harness.result import Result, Store
-from harness.resume import blocks, differing
+from harness.resume import blocks, differing, here
 from harness.run import execute
 from harness.study.design import Study
-from harness.study.page import FOLDER, draw
+from harness.study.page import FOLDER, ONE_BUDGET, budgets_of, draw, stored
 
 
 def build_study(
@@ -65,9 +66,13 @@ def execute_study(grids: list[Grid], executor: Executor, listener: Listener, *, 
     """Run every cell of a study that has no result yet; its page is drawn as cells finish.
 
     Raises:
-        UsageError: The results folder belongs to another run, or another process is writing to it.
+        UsageError: The results folder belongs to another run, holds the study under another budget, or is
+            being written to by another process.
         ResultError: A result or the page cannot be written.
     """
+    own = [grid.store.root for grid in grids]
+    if len(budgets := budgets_of([*stored(own[0].parent), *own])) > 1:
+        raise UsageError(f"{own[0].parent} would hold {ONE_BUDGET} ({', '.join(budgets)})")
     listener.start([cell for grid in grids for cell in grid.cells])
     results: list[Result] = []
     for grid in grids:
@@ -93,11 +98,11 @@ def take_over(grid: Grid, listener: Listener) -> None:
     taken = 0
     for cells in blocks(grid).values():
         lacking = [cell for cell in cells if not grid.store.path(*grid.name(cell)).exists()]
-        found: dict[str, dict[Cell, Result]] = {}
+        found: dict[tuple[Any, ...], dict[Cell, Result]] = {}
         for cell in lacking:
             for same in (same for store in others if (same := _same(store, grid, cell))):
-                found.setdefault(str(same.identity["machine"]), {}).setdefault(cell, same)
-        own = found.pop(grid.environment.machine, {})
+                found.setdefault(same.place, {}).setdefault(cell, same)
+        own = found.pop(here(grid), {})
         whole = [there for there in found.values() if len(there) == len(cells)]
         chosen = whole[0] if whole and len(own) < len(cells) else own
         for result in chosen.values():
