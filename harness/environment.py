@@ -34,7 +34,7 @@ class Environment:
     Attributes:
         device: "cpu", "cuda" or "mps".
         precision: Compute type of every matrix product: "bfloat16" where the device has it in
-            hardware, else "float32". Never compared across.
+            hardware, else "float32".
         matmul_flops: Floating point operations a second of one square matrix product in that
             precision; for estimates of time only.
         machine: Fingerprint of processor, its instructions, cores, memory and GPU. Seconds compare only

@@ -31,6 +31,8 @@ ENVIRONMENT: dict[str, Any] = {
 """What a report reads of the mapping, which is otherwise free."""
 FINAL = frozenset({"ok", "skipped", "degenerate"})
 """Statuses that the same command again would only reproduce; the others are tried again."""
+PLACE = ("machine", "precision")
+"""Parts of an identity that say where a cell ran; a machine computes in the precision that it is fast in."""
 
 
 class DamagedError(ResultError):
@@ -182,6 +184,11 @@ class Result:
     def fingerprint(self) -> str:
         """SHA-256 of the identity."""
         return fingerprint(self.identity)
+
+    @property
+    def place(self) -> tuple[Any, ...]:
+        """Where it ran, by `PLACE`."""
+        return tuple(self.identity.get(name) for name in PLACE)
 
     def to_json(self) -> str:
         """The file's text, with a checksum over all the rest."""

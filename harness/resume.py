@@ -1,21 +1,20 @@
 """What a results folder holds already: cells that need not run again, and what must not stand beside them.
 
 All methods of a task run a seed on one machine: there their seconds and their memory compare, and what
-rounding does to scores is alike. Other seeds may have run on another machine, so that several can share the
-work of one folder.
+rounding does to scores is alike. Other seeds may have run on another machine, and in its precision, so that
+several can share the work of one folder.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from harness.errors import UsageError
 from harness.grid import Grid, Listener, identify
+from harness.identity import SHARED, SHARED_BY_TASK, mixed
 from harness.plan import Cell
-from harness.result import FINAL, DamagedError, Result
-
-KIND = ("match", "train_seconds")
-"""Fields of a budget of which a folder holds one kind: no report could compare several."""
+from harness.result import FINAL, PLACE, DamagedError, Result
 
 Block = tuple[str, int]
 """The name of a task, and a seed: what runs on one machine under all methods."""
@@ -34,16 +33,22 @@ def blocks(grid: Grid) -> dict[Block, list[Cell]]:
 def differing(grid: Grid, cell: Cell, result: Result) -> list[str]:
     """In which parts of its identity a stored result is not what this run would make.
 
-    Its machine is none of them, unless methods train by the clock: then it decides how much they see.
+    Where it ran is none of them, unless methods train by the clock: then that decides how much they see. Nor
+    is the limit of time, which no stored result has reached.
     """
-    wanted = identify(grid, cell)
+    wanted, found = _unlimited(identify(grid, cell)), _unlimited(result.identity)
     if grid.budget.match != "seconds":
-        del wanted["machine"]
-    return [name for name in wanted if result.identity.get(name) != wanted[name]]
+        wanted = {name: value for name, value in wanted.items() if name not in PLACE}
+    return [name for name in wanted if found.get(name) != wanted[name]]
+
+
+def _unlimited(identity: Mapping[str, Any]) -> dict[str, Any]:
+    budget = identity.get("budget") or {}
+    return {**identity, "budget": {name: budget[name] for name in budget if name != "timeout_seconds"}}
 
 
 def earlier(grid: Grid, listener: Listener) -> dict[Cell, Result]:
-    """Stored results that this run would only reproduce, or that another machine made of a whole block.
+    """Stored results of the grid's cells that this run would only reproduce, on whichever machine they ran.
 
     Raises:
         UsageError: A stored result was made under other conditions, which it would be wrong to mix.
@@ -67,23 +72,19 @@ def earlier(grid: Grid, listener: Listener) -> dict[Cell, Result]:
             )
         if result.status in FINAL:
             kept[cell] = result
-    _check_blocks(grid, kept)
     return kept
 
 
-def check_neighbours(grid: Grid, running: Sequence[Cell]) -> None:
-    """Refuse what would put cells beside other cells of the folder that they do not compare with.
-
-    Args:
-        grid: Whose folder it is.
-        running: The cells about to run.
+def neighbours(grid: Grid) -> list[Result]:
+    """Stored results that are not the grid's own: other tasks, methods and seeds, which stand beside it.
 
     Raises:
-        UsageError: Other cells are of another kind of budget, or of a block about to run, by another machine.
+        UsageError: One was made under other conditions, so that no report could compare them.
     """
+    wanted = {grid.name(cell)[0]: identify(grid, cell) for cell in grid.cells}
+    anywhere = next(iter(wanted.values()), {})
     own = {grid.store.path(*grid.name(cell)) for cell in grid.cells}
-    here = {grid.name(cell)[::2] for cell in running if cell.skip is None}
-    wanted = [getattr(grid.budget, name) for name in KIND]
+    beside = []
     for path in grid.store.paths():
         if path in own:
             continue
@@ -91,32 +92,48 @@ def check_neighbours(grid: Grid, running: Sequence[Cell]) -> None:
             found = grid.store.read(path)
         except DamagedError:
             continue
-        budget = found.identity.get("budget") or {}
-        if [budget.get(name) for name in KIND] != wanted:
+        others = mixed([found.identity, anywhere], SHARED)
+        if found.task in wanted:
+            others += mixed([found.identity, wanted[found.task]], SHARED_BY_TASK)
+        if others:
             raise UsageError(
-                f"{path} was made under another --match, and a results folder holds one kind; name another "
-                "with --results"
+                f"{path} was made with another {', '.join(others)}, and a results folder holds what "
+                "compares; name another with --results"
             )
-        if (found.task, found.seed) in here and _elsewhere(grid, found):
-            raise _two_machines(grid, (found.task, found.seed), [found.method])
+        beside.append(found)
+    return beside
 
 
-def _check_blocks(grid: Grid, kept: Mapping[Cell, Result]) -> None:
-    for block, cells in blocks(grid).items():
-        there = [kept[cell].method for cell in cells if cell in kept and _elsewhere(grid, kept[cell])]
-        if there and any(cell not in kept for cell in cells):
-            raise _two_machines(grid, block, there)
+def check_blocks(grid: Grid, kept: Mapping[Cell, Result], beside: Sequence[Result]) -> None:
+    """Refuse to run methods of a seed here that has results of another machine.
+
+    Args:
+        grid: What is about to run.
+        kept: Its cells that need not run again.
+        beside: Other results of the folder.
+
+    Raises:
+        UsageError: A task's seed would be of two machines.
+    """
+    for (task, seed), cells in blocks(grid).items():
+        if all(cell in kept for cell in cells):
+            continue
+        there = [
+            result.method
+            for result in (*kept.values(), *beside)
+            if (result.task, result.seed) == (task, seed)
+            and result.status == "ok"
+            and result.place != here(grid)
+        ]
+        if there:
+            files = grid.store.path(task, "*", seed)
+            raise UsageError(
+                f"seed {seed} of {task} has results of another machine ({', '.join(there)}), and all methods "
+                "run a seed on one, or their times would not compare. Run the rest there, name another "
+                f"folder with --results, or move {files} away to run that seed here"
+            )
 
 
-def _elsewhere(grid: Grid, result: Result) -> bool:
-    return result.status == "ok" and result.identity.get("machine") != grid.environment.machine
-
-
-def _two_machines(grid: Grid, block: Block, there: Sequence[str]) -> UsageError:
-    task, seed = block
-    files = grid.store.path(task, "*", seed)
-    return UsageError(
-        f"seed {seed} of {task} has results of another machine ({', '.join(there)}), and all methods run a "
-        "seed on one, or their times would not compare. Run the rest there, name another folder with "
-        f"--results, or move {files} away to run that seed here"
-    )
+def here(grid: Grid) -> tuple[Any, ...]:
+    """Where this run is, as a result's `place` says it."""
+    return tuple(getattr(grid.environment, name) for name in PLACE)

@@ -15,7 +15,7 @@ from harness.grid import PREPARE_SECONDS, Grid, Listener, identify
 from harness.job import Base, Job
 from harness.plan import Cell
 from harness.result import Result
-from harness.resume import check_neighbours, earlier
+from harness.resume import check_blocks, earlier, neighbours
 
 RENDER_SECONDS = 60.0
 RENDER_SHARE = 0.02
@@ -49,7 +49,7 @@ def execute(
         executor: Where.
         listener: What is told meanwhile.
         force: Run cells again that have results.
-        draw: Called with the results so far, now and then and at the end.
+        draw: Called with what the folder holds so far, now and then and at the end.
 
     Raises:
         UsageError: The results folder belongs to another run, or another process is writing to it.
@@ -67,7 +67,8 @@ def execute(
     with held:
         grid.store.tidy()
         kept = {} if force else earlier(grid, listener)
-        check_neighbours(grid, [cell for cell in grid.cells if cell not in kept])
+        beside = neighbours(grid)
+        check_blocks(grid, kept, beside)
         listener.start(grid.cells)
         base = _measure_base(grid, kept, executor, listener)
         results = []
@@ -81,10 +82,10 @@ def execute(
             results.append(result)
             start = time.monotonic()
             if start > due:
-                draw(results, grid)
+                draw([*beside, *results], grid)
                 end = time.monotonic()
                 due = end + max(RENDER_SECONDS, (end - start) / RENDER_SHARE)
-        draw(results, grid)
+        draw([*beside, *results], grid)
     return results
 
 

@@ -302,14 +302,46 @@ def test_a_folder_holds_one_kind_of_budget(
         with pytest.raises(UsageError, match="made with another budget"):
             go(other, executor)
     # Another method's cells would stand beside them, whether theirs run again or not.
-    with pytest.raises(UsageError, match="under another --match, and a results folder holds one kind"):
+    with pytest.raises(UsageError, match="made with another budget, and a results folder holds what"):
         go(replace(other, methods="few-shot"), executor, force=force)
     assert [path.parent.name for path in Store(tmp_path / "results").paths()] == ["zero-shot"]
 
 
+def test_what_stands_beside_a_run_was_made_alike_and_is_in_its_report(
+    toy_folder: Path, tmp_path: Path, executor: Executor
+) -> None:
+    chosen = settings(toy_folder, tmp_path, "zero-shot")
+    go(chosen, executor)
+    beside = replace(chosen, methods="few-shot")
+    with pytest.raises(UsageError, match="made with another engine, and a results folder"):
+        go(replace(beside, engine="plain"), executor)
+    store = Store(tmp_path / "results")
+    (now,) = store.load()
+    versions = {**now.identity["versions"], "torch": "1.0"}
+    store.write(replace(now, identity={**now.identity, "versions": versions}))
+    with pytest.raises(UsageError, match="made with another versions, and a results folder"):
+        go(beside, executor)
+    store.write(now)
+    # A longer limit and what is measured beside the task change no score.
+    grid = build(beside, executor, Listener())
+    grid = replace(grid, budget=replace(grid.budget, timeout_seconds=9999, checkpoints=0))
+    (result,) = execute(grid, executor, Listener(), force=False)
+    assert result.method == "few-shot"
+    report = (tmp_path / "reports" / "report.md").read_text()
+    assert "| `zero-shot` |" in report
+    assert "| `few-shot` |" in report
+    # Of an own cell too a limit that was not met is no condition.
+    grid = replace(grid, budget=replace(grid.budget, timeout_seconds=300))
+    log = Log()
+    execute(grid, executor, log, force=False)
+    assert log.kept == ["few-shot"]
+
+
 def of_another_machine(grid: Grid) -> Grid:
-    """The grid as another machine would plan it."""
-    return replace(grid, environment=replace(grid.environment, machine="another"))
+    """The grid as another machine would plan it, one that is fast in another precision."""
+    kinds = {"float32": "bfloat16", "bfloat16": "float32"}
+    there = replace(grid.environment, machine="another", precision=kinds[grid.environment.precision])
+    return replace(grid, environment=there)
 
 
 def test_seeds_that_another_machine_ran_whole_are_kept(
@@ -347,7 +379,7 @@ def test_by_the_clock_a_machine_is_a_condition_of_its_own(
 ) -> None:
     chosen = replace(settings(toy_folder, tmp_path, "zero-shot"), match="seconds=1")
     execute(of_another_machine(build(chosen, executor, Listener())), executor, Listener(), force=False)
-    with pytest.raises(UsageError, match="made with another machine"):
+    with pytest.raises(UsageError, match="made with another precision, machine"):
         go(chosen, executor)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from harness.identity import BESIDE_SCORES, OF_THE_SOURCE
 from harness.regression.outcome import Outcome
 
 MUST_AGREE = ("task_version", "task_hash", "data", "chat_template", "model", "budget", "precision")
@@ -13,8 +14,9 @@ MAY_DIFFER = (
     "method_config", "learning_rates", "shots", "recipe", "tuning", "engine", "device", "machine", "versions",
 )  # fmt: skip
 """Parts that a change may be about: compared all the same, and shown."""
-HARMLESS = ("budget.name", "budget.timeout_seconds", "budget.checkpoints", "budget.merge_prompts",
-            "model.source", "model.trust")  # fmt: skip
+HARMLESS = (
+    *(f"budget.{field}" for field in BESIDE_SCORES), *(f"model.{field}" for field in OF_THE_SOURCE)
+)  # fmt: skip
 """Fields that determine nothing: a model is its weights, whatever they are called."""
 ABSENT = "absent"
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from harness.identity import SHARED, SHARED_BY_TASK, mixed
 from harness.report import words
 from harness.report.comparisons import Comparisons
 from harness.report.rows import Board, Row, without_model
 from harness.report.standing import standings
-from harness.result import Result
+from harness.result import PLACE, Result
 from harness.stats import Interval
-
-SHARED = ("task_hash", "budget", "recipe", "model", "data", "device", "precision", "machine", "versions")
-"""What results must agree on to be compared."""
 
 
 def findings(task: str, rows: Mapping[str, Row], comparisons: Comparisons) -> list[str]:
@@ -33,31 +30,47 @@ def findings(task: str, rows: Mapping[str, Row], comparisons: Comparisons) -> li
 
 def cautions(rows: Board) -> list[str]:
     """Sentences on results that were measured under different conditions and do not compare."""
-    said = []
+    everything = [cell for own in rows.values() for row in own.values() for cell in row.ok]
+    said = _apart("The results", mixed((cell.identity for cell in everything), SHARED))
     for task, own in rows.items():
         cells = [cell for row in own.values() for cell in row.ok]
-        mixed = [name for name in SHARED if len(_distinct(cells, name)) > 1]
-        if "machine" in mixed and _a_seed_a_machine(cells):
-            mixed.remove("machine")
+        apart = mixed((cell.identity for cell in cells), (*SHARED_BY_TASK, *PLACE))
+        if "machine" in apart and _a_seed_a_machine(cells):
+            apart = [name for name in apart if name not in PLACE]
             timed = words.seeds(cell.seed for row in own.values() for cell in row.timed)
             said.append(
                 f"The seeds of {words.code(task)} were shared out over machines, all methods of a seed on "
-                f"one: seconds, memory and energy are of {timed} alone."
+                f"one: seconds, memory and energy are of {timed} alone.{_precisions(cells)}"
             )
-        if mixed:
-            said.append(
-                f"The results of {words.code(task)} differ in {words.listed(mixed)}: they do not compare, "
-                "and the figures of this report that join them mean little. Run them again under one setting."
-            )
+        said += _apart(f"The results of {words.code(task)}", apart)
     return said + _several_clocks(rows) + _given_rates(rows)
 
 
+def _apart(results: str, parts: Sequence[str]) -> list[str]:
+    """A sentence on results that differ in parts of their identities, if they do."""
+    if not parts:
+        return []
+    return [
+        f"{results} differ in {words.listed(parts)}: they do not compare, and the figures of this report "
+        "that join them mean little. Run them again under one setting."
+    ]
+
+
 def _a_seed_a_machine(cells: Sequence[Result]) -> bool:
-    """Whether every seed ran on one machine, whichever that was."""
+    """Whether every seed ran on one machine and in one precision, whichever those were."""
     seeds = {cell.seed for cell in cells}
-    return all(
-        len(_distinct([cell for cell in cells if cell.seed == seed], "machine")) == 1 for seed in seeds
-    )
+    return all(len({cell.place for cell in cells if cell.seed == seed}) == 1 for seed in seeds)
+
+
+def _precisions(cells: Sequence[Result]) -> str:
+    """What to say of seeds that machines computed in several precisions."""
+    found: dict[str, list[int]] = {}
+    for cell in cells:
+        found.setdefault(str(cell.identity.get("precision")), []).append(cell.seed)
+    if len(found) < 2:
+        return ""
+    computed = words.listed([f"{words.seeds(own)} in {words.code(kind)}" for kind, own in found.items()])
+    return f" They computed {computed}, so a part of the spread between seeds may be rounding's."
 
 
 def _several_clocks(rows: Board) -> list[str]:
@@ -105,13 +118,3 @@ def _beside(rule: str, score: float, scored: Mapping[str, Interval]) -> list[str
         if behind
         else [f"The whole interval of every method is above {known}."]
     )
-
-
-def _distinct(cells: Sequence[Result], name: str) -> list[Any]:
-    """The different values under one key of the identities that have it."""
-    found: list[Any] = []
-    for cell in cells:
-        value = cell.identity.get(name)
-        if value is not None and value not in found:
-            found.append(value)
-    return found
