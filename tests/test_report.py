@@ -124,11 +124,13 @@ def replace_n(cell, n):
     return replace(cell, checkpoints=tuple(replace(one, n=n) for one in cell.checkpoints))
 
 
-def test_marks_are_means_over_the_seeds_that_have_them():
+def test_marks_are_means_over_the_seeds_start_with_start_and_end_with_end():
     cells = [rising("full", (0.2, 0.4), seconds=8.0), rising("full", (0.4, 0.5, 0.9), seconds=12.0, seed=1)]
+    # A clock gave the second more steps; a third was run without checkpoints.
+    cells.append(replace(rising("full", (), seed=2), checkpoints=()))
     (row,) = board(cells)["legal_license"].values()
     assert [(mark.examples, mark.seconds, mark.score) for mark in course.marks(row)] == [
-        (0.0, 0.0, pytest.approx(0.3)), (8.0, 10.0, pytest.approx(0.45)),
+        (0.0, 0.0, pytest.approx(0.3)), (12.0, 16.0, pytest.approx(0.65)),
     ]  # fmt: skip
 
 
@@ -391,10 +393,30 @@ def test_seeds_of_several_machines_give_one_quality_and_the_seconds_of_one_machi
     )
 
 
+def in_float32(results: list[Result]) -> list[Result]:
+    return [replace(one, identity={**one.identity, "precision": "float32"}) for one in results]
+
+
+def test_seeds_of_several_precisions_are_told():
+    first = synthetic.grid(tasks=("legal_license",))
+    others = in_float32(on("slow", [replace(one, seed=seed) for one in first for seed in (1, 2)]))
+    (said,) = cautions(board([*first, *others]))
+    assert said.endswith(
+        "are of seeds 1 and 2 alone. They computed seed 0 in `bfloat16` and seeds 1 and 2 in `float32`, so a "
+        "part of the spread between seeds may be rounding's."
+    )
+    # Of one machine in two precisions every seed is in one all the same.
+    (said,) = cautions(board([*first, *in_float32([replace(one, seed=1) for one in first])]))
+    assert said.startswith("The results of `legal_license` differ in precision: they do not compare")
+
+
 def test_methods_of_one_seed_on_several_machines_do_not_compare():
     first = synthetic.grid(tasks=("legal_license",))
     (said,) = cautions(board([*first[:2], *on("slow", first[2:])]))
     assert said.startswith("The results of `legal_license` differ in machine: they do not compare")
+    mixed = [*first[:2], *in_float32(on("slow", first[2:]))]
+    (said,) = cautions(board(mixed))
+    assert said.startswith("The results of `legal_license` differ in machine and precision: they do not")
 
 
 def test_tasks_timed_on_several_machines_draw_a_caution():
@@ -515,6 +537,14 @@ def test_readme_block_is_compact_and_replaceable(tmp_path):
     assert "![Mean quality against training seconds](reports/mine/quality-vs-seconds.png)" in block
     assert sum(line.startswith("| `") for line in block.splitlines()) == len(synthetic.TASKS)
     assert block.count("| mean ") == 2
+    assert "\n- Against `full`: " in block
+    assert "is assumed, 3.0 points" in block
+    some = [*synthetic.grid(methods=("full", "lora-r16")), synthetic.cell("legal_license", "lora-r8")]
+    block = readme_block(some)
+    assert "| task | no model | `full` | `lora-r16` |" in block
+    assert "On some of these tasks also ran `lora-r8`: see the report." in block
+    alone = readme_block(synthetic.grid(tasks=("legal_license",), methods=("full", "lora-r16")))
+    assert "Over all tasks" not in alone
 
 
 @pytest.mark.parametrize("text", ["none", BEGIN, f"{END}\n{BEGIN}", f"{BEGIN}{END}{BEGIN}{END}"])

@@ -108,15 +108,28 @@ def render(results: Sequence[Result], folder: Path, *, name: str, studies: str |
 
 
 def readme_block(results: Sequence[Result], *, folder: str = "reports/reference") -> str:
-    """One table and the summary's figures, for a README.
+    """One table, what it shows over all tasks, and the summary's figures, for a README.
 
     Args:
         results: The same results as the report's.
         folder: Where that report was rendered, relative to the README.
     """
     rows = board(results)
-    links = [f"![{alt}]({folder}/{file}.png)" for file, alt in SUMMARY_CHARTS[:2]]
-    return "\n\n".join([reproduce.lead(results), table.markdown(table.readme_table(rows)), *links])
+    ran = methods_of(rows)
+    methods = [name for name in ran if all(name in own for own in rows.values())] or ran
+    comparisons = compare(rows)
+    others = [name for name in ran if name not in methods]
+    overall = standings(comparisons, None, methods)
+    parts = [
+        reproduce.lead(results),
+        table.markdown(table.readme_table(rows, methods)),
+        f"On some of these tasks also ran {words.names(others)}: see the report." if others else None,
+        *(f"> **Caution.** {caution}" for caution in cautions(rows)),
+        spread(rows, comparisons) + (" Over all tasks, with that in the error:" if overall else ""),
+        "\n".join(f"- {said}" for said in overall),
+        *(f"![{alt}]({folder}/{file}.png)" for file, alt in SUMMARY_CHARTS[:2]),
+    ]
+    return "\n\n".join(part for part in parts if part)
 
 
 def update_readme(readme: Path, block: str) -> None:

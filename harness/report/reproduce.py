@@ -59,9 +59,11 @@ def command(results: Sequence[Result], tasks: Sequence[str], methods: Sequence[s
     parts += [f"--match {_argument([match])}"] if (match := _matched(results)) else []
     parts += [f"--seeds {len({cell.seed for cell in results})}"]
     parts += [f"--model {_argument(models[:1])}"] if models else []
-    parts += ["--data hub"] if _known(cell.identity.get("data") for cell in results) == ["hub"] else []
+    parts += ["--data hub"] if _known_of(results, "data") == ["hub"] else []
     trust = {name for cell in results for name in (cell.identity.get("model") or {}).get("trust") or ()}
     parts += [f"--trust-{name}" for name in (PICKLE, REMOTE_CODE) if name in trust]
+    parts += [f"--device {_argument(devices[:1])}"] if (devices := _known_of(results, "device")) else []
+    parts += ["--engine plain"] if _known_of(results, "engine") == ["plain"] else []
     parts += ["--chat-template"] if any(cell.identity.get("chat_template") for cell in results) else []
     return " ".join(parts)
 
@@ -118,8 +120,8 @@ def _machine(results: Sequence[Result]) -> dict[str, str]:
         if hashes := _known(one.sha256 for one in passages if one):
             found[f"passages of {kind}, SHA-256"] = _either(hashes)
     found["model SHA-256"] = _either(_identified(results, "model", "sha256"))
-    found["data"] = _either(_known(cell.identity.get("data") for cell in results))
-    found["chat template SHA-256"] = _either(_known(cell.identity.get("chat_template") for cell in results))
+    found["data"] = _either(_known_of(results, "data"))
+    found["chat template SHA-256"] = _either(_known_of(results, "chat_template"))
     versions: list[Mapping[str, Any]] = [cell.environment.get("versions") or {} for cell in results]
     for package in dict.fromkeys(package for one in versions for package in one):
         found[words.code(package)] = _either(_known(one.get(package) for one in versions))
@@ -135,6 +137,10 @@ def _group(results: Sequence[Result], group: str) -> dict[str, str]:
 
 def _identified(results: Sequence[Result], group: str, name: str) -> list[Any]:
     return _known((cell.identity.get(group) or {}).get(name) for cell in results)
+
+
+def _known_of(results: Sequence[Result], name: str) -> list[Any]:
+    return _known(cell.identity.get(name) for cell in results)
 
 
 def _around(results: Sequence[Result], name: str) -> list[Any]:

@@ -10,7 +10,7 @@ from harness import stats
 from harness.report import words
 from harness.report.article import CLAIMS
 from harness.report.comparisons import Comparisons
-from harness.report.rows import Board, Row, gain, mean, mean_spread, methods_of, shares, without_model
+from harness.report.rows import Board, Row, gain, mean, mean_spread, shares, without_model
 from harness.result import Result
 
 GAIN = "full's gain kept"
@@ -117,10 +117,9 @@ def summary_table(rows: Board) -> pd.DataFrame:
     return frame.drop(columns=[SEEDS]) if (frame[SEEDS] == words.ABSENT).all() else frame
 
 
-def readme_table(rows: Board) -> pd.DataFrame:
+def readme_table(rows: Board, methods: Sequence[str]) -> pd.DataFrame:
     """Tasks down, methods across, the best answer without a model first; mean costs at the end."""
     lines = []
-    methods = methods_of(rows)
     for task, own in rows.items():
         rule = without_model(own)
         line = {"task": words.code(task), "no model": words.percent(rule[1] if rule else None)}
