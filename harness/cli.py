@@ -16,7 +16,7 @@ from rich.table import Table
 
 from harness import cli_gate, cli_study
 from harness.cli_exit import FAILED, err, finish, interruptible, out
-from harness.cli_options import Device, DryRun, Force, Seeds
+from harness.cli_options import Device, DryRun, Force, Seeds, TrustPickle, TrustRemoteCode, trusted
 from harness.errors import TuneoffError, UsageError, one_of
 from harness.text import terminal
 
@@ -44,7 +44,9 @@ def main() -> None:
 
 @app.command()
 def run(
-    tasks: Annotated[str, typer.Option(help="'all', or names and .py files separated by commas.")] = "all",
+    tasks: Annotated[
+        str, typer.Option(help="'all', or names, .py and .jsonl files separated by commas.")
+    ] = "all",
     methods: Annotated[
         str,
         typer.Option(
@@ -74,12 +76,8 @@ def run(
     engine: Annotated[
         str, typer.Option(help="'fast', or 'plain': the same by the shortest code, many times slower.")
     ] = "fast",
-    trust_pickle: Annotated[
-        bool, typer.Option("--trust-pickle", help="Load pytorch_model.bin where a model has no safetensors.")
-    ] = False,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run Python code that a model brings along.")
-    ] = False,
+    trust_pickle: TrustPickle = False,
+    trust_remote_code: TrustRemoteCode = False,
     dry_run: DryRun = False,
     force: Force = False,
 ) -> None:
@@ -90,12 +88,10 @@ def run(
     from harness.grid import Settings, build
     from harness.job import ENGINES
     from harness.run import execute
-    from harness.vetting import PICKLE, REMOTE_CODE
 
     one_of("--device", device, DEVICES)
     one_of("--data", data, ("embedded", "hub"))
     one_of("--engine", engine, ENGINES)
-    trust = {PICKLE: trust_pickle, REMOTE_CODE: trust_remote_code}
     settings = Settings(
         tasks=tasks,
         methods=methods,
@@ -109,7 +105,7 @@ def run(
         hub=data == "hub",
         chat=chat_template,
         engine=engine,
-        trust=tuple(name for name, given in trust.items() if given),
+        trust=trusted(trust_pickle, trust_remote_code),
     )
     executor = Executor()
     with display.Live(err, out) as listener:
@@ -118,7 +114,7 @@ def run(
             listener.stop()
             display.show_grid(out, grid)
             return
-        with interruptible(listener):
+        with interruptible(listener, force=force):
             finished = execute(grid, executor, listener, force=force)
     finish(finished, grid.store.root, grid.reports / "report.md")
 

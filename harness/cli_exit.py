@@ -24,13 +24,18 @@ INTERRUPTED = 130
 
 
 @contextlib.contextmanager
-def interruptible(listener: Live) -> Iterator[None]:
-    """Within the block, an interrupt ends the command with a word on how to go on."""
+def interruptible(listener: Live, *, force: bool) -> Iterator[None]:
+    """Within the block, an interrupt ends the command with a word on how to go on after one with `force`."""
     try:
         yield
     except KeyboardInterrupt:
         listener.stop()
-        err.print("stopped; every finished cell is kept, and the same command goes on from here")
+        how = (
+            "without --force the same command keeps all results"
+            if force
+            else "the same command goes on from here"
+        )
+        err.print(f"stopped; every finished cell is kept, and {how}")
         sys.exit(INTERRUPTED)
 
 

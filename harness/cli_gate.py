@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from harness.cli_exit import err, out
 from harness.errors import UsageError
 from harness.text import terminal
 
 if TYPE_CHECKING:
     from harness.regression import Check, Side
-
-out = Console(highlight=False, soft_wrap=True, emoji=False)
-err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 BASELINE = Path("results/baseline")
 HISTORY = Path("results/history.jsonl")
@@ -52,12 +50,12 @@ def check(
             "--baseline and --candidate are then where results go, and the options below say what runs.",
         ),
     ] = None,
-    tasks: Annotated[str, typer.Option(help="With --interleave, as for run.")] = "all",
-    methods: Annotated[str, typer.Option(help="With --interleave, as for run.")] = "core",
-    model: Annotated[str, typer.Option(help="With --interleave, as for run.")] = "embedded",
-    budget: Annotated[str, typer.Option(help="With --interleave, as for run.")] = "ci",
-    seeds: Annotated[int | None, typer.Option(min=1, help="With --interleave, as for run.")] = None,
-    device: Annotated[str, typer.Option(help="With --interleave, as for run.")] = "auto",
+    tasks: Annotated[str | None, typer.Option(help="With --interleave: as for run; all.")] = None,
+    methods: Annotated[str | None, typer.Option(help="With --interleave: as for run; core.")] = None,
+    model: Annotated[str | None, typer.Option(help="With --interleave: as for run; embedded.")] = None,
+    budget: Annotated[str | None, typer.Option(help="With --interleave: as for run; ci.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="With --interleave: as for run.")] = None,
+    device: Annotated[str | None, typer.Option(help="With --interleave: as for run; auto.")] = None,
 ) -> None:
     """Compare results with a baseline: what got worse, in quality or cost, and what is shown to be well."""
     from harness import history as histories
@@ -69,7 +67,13 @@ def check(
         baseline = Path("results/interleaved/baseline") if baseline == BASELINE else baseline
         candidate = candidate or Path("results/interleaved/candidate")
         folders = {"baseline": baseline, "candidate": candidate}
-        _interleave(interleave, folders, tasks, methods, _options(model, budget, seeds, device))
+        options = _options(model or "embedded", budget or "ci", seeds, device or "auto")
+        _interleave(interleave, folders, tasks or "all", methods or "core", options)
+    elif any(given is not None for given in (tasks, methods, model, budget, seeds, device)):
+        raise UsageError(
+            "--tasks, --methods, --model, --budget, --seeds and --device say what --interleave runs; "
+            "without it, stored results are compared as they are"
+        )
     if candidate is None:
         raise UsageError(
             "name the results to check with --candidate DIR, or run both sides with --interleave"

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from harness.cli_exit import err, finish, interruptible, out
-from harness.cli_options import Device, DryRun, Force, Seeds
+from harness.cli_options import Device, DryRun, Force, Seeds, TrustPickle, TrustRemoteCode, trusted
 from harness.errors import unknown
 
 NAMES = "rank, learning-rate, embeddings, small-data, quantisation or convergence"
@@ -32,6 +32,8 @@ def study(
     ] = None,
     reports: Annotated[Path | None, typer.Option(help="That run's report folder.")] = None,
     device: Device = "auto",
+    trust_pickle: TrustPickle = False,
+    trust_remote_code: TrustRemoteCode = False,
     dry_run: DryRun = False,
     force: Force = False,
 ) -> None:
@@ -58,6 +60,7 @@ def study(
         device=device,
         hub=False,
         chat=False,
+        trust=trusted(trust_pickle, trust_remote_code),
     )
     executor = Executor()
     with display.Live(err, out) as listener:
@@ -67,7 +70,7 @@ def study(
             for grid in grids:
                 display.show_grid(out, grid)
             return
-        with interruptible(listener):
+        with interruptible(listener, force=force):
             finished = execute_study(grids, executor, listener, force=force)
     folder, pages = grids[0].store.root.parent, grids[0].reports
     finish(finished, folder, pages / f"{name}.md")

@@ -265,9 +265,11 @@ def quieten() -> None:
     transformers.dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    # bitsandbytes offers an optional kernel package; peft calls a name that transformers renamed.
+    # bitsandbytes offers an optional kernel package; peft calls a name that transformers renamed, and takes
+    # the ranks that AdaLoRA brought to zero for a mistake in saving.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+    warnings.filterwarnings("ignore", message=r".*zero-sized lora_A / lora_B tensor")
 
 
 def _from_hub(source: str, trust: Collection[str]) -> Path:

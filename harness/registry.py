@@ -198,7 +198,7 @@ def _found(
 
 def _discover(package: str, group: str, base: type[Plugin], attributes: Iterable[str]) -> dict[str, Plugin]:
     found: dict[str, Plugin] = {}
-    root = importlib.import_module(package)
+    root = importlib.import_module(package) if "." in package else _beside_this(package)
     for info in sorted(pkgutil.iter_modules(root.__path__), key=lambda info: info.name):
         for plugin in _plugins(importlib.import_module(f"{package}.{info.name}"), base, attributes):
             found[plugin.name] = plugin
@@ -209,6 +209,19 @@ def _discover(package: str, group: str, base: type[Plugin], attributes: Iterable
             raise PluginError(f"entry point {entry.value!r} redefines the name {plugin_class.name!r}")
         found[plugin_class.name] = plugin_class()
     return found
+
+
+def _beside_this(package: str) -> ModuleType:
+    """The package next to this one: a user's folder is earlier on the path, and may have one of its name."""
+    init = Path(__file__).resolve().parents[1] / package / "__init__.py"
+    loaded = sys.modules.get(package)
+    if loaded is None or Path(loaded.__file__ or "").resolve() != init:
+        spec = importlib.util.spec_from_file_location(package, init)
+        assert spec is not None
+        assert spec.loader is not None
+        loaded = sys.modules[package] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(loaded)
+    return loaded
 
 
 def _from_file(path: str, base: type[Plugin], attributes: Iterable[str]) -> list[Plugin]:

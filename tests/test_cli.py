@@ -83,6 +83,15 @@ def test_lists_are_tables_and_json() -> None:
     assert "max_new_tokens" in harness("list", "budgets").stdout
 
 
+@pytest.mark.parametrize("name", ["tasks.py", "tasks/__init__.py"])
+def test_a_users_own_module_named_tasks_hides_none_of_the_tasks(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("raise RuntimeError\n")
+    done = harness("list", "tasks", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)) == 15
+
+
 def test_a_dry_run_prints_the_grid_and_stores_nothing(toy_folder: Path, tmp_path: Path) -> None:
     done = harness(
         "run", "--tasks", TASK, "--methods", "zero-shot,full", "--model", str(toy_folder), "--device", "cpu",
