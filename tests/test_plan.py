@@ -149,5 +149,5 @@ def test_estimates_are_good_to_a_factor_of_two_for_most_cells_that_ran(run: str)
                 seconds = estimate(size, method, budget, Environment(**machine), 135e6)
                 ratios.append(seconds / sum(phase.seconds for phase in result.phases.values()))
     assert ROWS == evaluate.ROWS
-    assert len(ratios) == 12
-    assert sum(0.5 < ratio < 2 for ratio in ratios) >= 10
+    assert len(ratios) >= 12
+    assert sum(0.5 < ratio < 2 for ratio in ratios) >= 0.8 * len(ratios)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness import registry
-from harness.budget import MAY_BE_ZERO
+from harness.identity import SHARED, mixed
 from harness.prepare import baselines
 from harness.report import readme_block, render
 from harness.result import Result, Store
@@ -28,19 +28,11 @@ def test_the_reference_run_holds_every_core_cell_and_all_are_ok(reference: list[
 def test_all_its_cells_had_the_same_conditions_and_those_of_a_seed_one_machine(
     reference: list[Result],
 ) -> None:
-    for name in ("recipe", "model", "device", "precision", "versions"):
-        assert len({repr(result.identity[name]) for result in reference}) == 1, name
-    # What is measured beside the task touches neither scores nor training, and no limit stopped these cells.
-    left_out = (*MAY_BE_ZERO, "timeout_seconds")
-    budgets = [
-        {name: value for name, value in result.identity["budget"].items() if name not in left_out}
-        for result in reference
-    ]
-    assert all(budget == budgets[0] for budget in budgets)
-    machines: dict[tuple[str, int], set[object]] = {}
+    assert not mixed((result.identity for result in reference), (*SHARED, "device", "versions"))
+    places: dict[tuple[str, int], set[object]] = {}
     for result in reference:
-        machines.setdefault((result.task, result.seed), set()).add(result.identity["machine"])
-    assert all(len(found) == 1 for found in machines.values())
+        places.setdefault((result.task, result.seed), set()).add(result.place)
+    assert all(len(found) == 1 for found in places.values())
 
 
 def test_training_beats_the_untouched_model_on_legal_license(reference: list[Result]) -> None:
