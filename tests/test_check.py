@@ -108,6 +108,7 @@ def test_exit_code_4_only_when_strict(base, tmp_path):
     ("arguments", "message"),
     [
         ([], "name the results to check with --candidate"),
+        (["--candidate", "BASE", "--tasks", "kinship"], "say what --interleave runs"),
         (["--candidate", "nowhere"], "neither a baseline nor results in results/baseline"),
         (["--baseline", "BASE", "--candidate", "nowhere"], "neither a baseline nor results in nowhere"),
         (["--baseline", "BASE", "--candidate", "BASE", "--margin", "0"], "the margin is 0.0"),

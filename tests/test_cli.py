@@ -5,8 +5,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+
+from harness.cli_exit import interruptible
 
 ROOT = Path(__file__).parent.parent
 TASK = str(Path(__file__).parent / "toy_task.py")
@@ -130,3 +134,12 @@ def test_doctor_says_what_this_machine_offers() -> None:
         "machine fingerprint",
     ):
         assert word in done.stdout
+
+
+@pytest.mark.parametrize(("force", "advice"), [(False, "same command goes on"), (True, "without --force")])
+def test_an_interrupt_says_how_to_go_on(force: bool, advice: str, capsys: pytest.CaptureFixture[str]) -> None:
+    listener: Any = SimpleNamespace(stop=lambda: None)
+    with pytest.raises(SystemExit) as ended, interruptible(listener, force=force):
+        raise KeyboardInterrupt
+    assert ended.value.code == 130
+    assert advice in capsys.readouterr().err
