@@ -22,7 +22,7 @@ def study(
     name: Annotated[str, typer.Argument(help=f"{NAMES}.")],
     tasks: Annotated[str, typer.Option(help="As for run.")] = "legal_license",
     model: Annotated[str, typer.Option(help="As for run.")] = "embedded",
-    budget: Annotated[str, typer.Option(help="Preset; 'smoke' takes under 3 minutes.")] = "quick",
+    budget: Annotated[str, typer.Option(help="Preset; 'smoke' takes a few minutes.")] = "quick",
     seeds: Seeds = None,
     results: Annotated[
         Path | None,
