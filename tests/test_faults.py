@@ -200,7 +200,7 @@ def test_a_result_edited_by_hand_is_set_aside(
     assert log.ran == ["zero-shot"]
     assert path.with_name("seed-0.json.damaged").read_text() == edited
     reported = subprocess.run(
-        [sys.executable, "-m", "harness", "report", str(tmp_path / "results")],
+        [sys.executable, "-m", "harness", "report", str(tmp_path / "results"), "--reports", str(tmp_path)],
         cwd=ROOT, text=True, capture_output=True,
     )  # fmt: skip
     assert reported.returncode == 0, reported.stderr  # what was set aside is no result
