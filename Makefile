@@ -51,7 +51,7 @@ quality: $(STAMP)  ## the grid of the regression gate at budget "ci", against re
 	$(BIN)/python -m harness check --baseline results/baseline --candidate results/quality \
 		--markdown reports/quality/check.md --json reports/quality/check.json --junit reports/quality/check.xml $(CHECK)
 
-bench: $(STAMP)  ## speed beside what people use today, and benchmarks/README.md's tables (about an hour)
+bench: $(STAMP)  ## speed beside what people use today, and benchmarks/README.md's tables (one to two and a half hours)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks.train_speed compare --length 128 --steps 7
 	$(BIN)/python -m benchmarks.eval_speed compare
