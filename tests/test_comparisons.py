@@ -124,6 +124,18 @@ def test_equal_scores_are_told_and_never_called():
     assert standings(found, "t", list(rows))[0] == "Against `full`: no difference shown: `lora-r16`."
 
 
+def test_many_methods_without_a_difference_are_counted():
+    same = [[1, 0] * 40]
+    rows = {method: row(method, same) for method in ("full", *(f"lora-r{rank}" for rank in range(1, 8)))}
+    assert standings(compare({"t": rows}), "t", list(rows)) == [
+        "Against `full`: no difference shown: all 7 methods."
+    ]
+    rows["zero-shot"] = row("zero-shot", [[0] * 80])
+    assert standings(compare({"t": rows}), "t", list(rows))[0] == (
+        "Against `full`: worse: `zero-shot`; no difference shown: the other 7 methods."
+    )
+
+
 def test_fewer_tasks_than_others_are_named():
     rows = draw(np.random.default_rng(7), tasks=3, seeds=1, items=60, deviation=0.0)
     del rows["2"]["qlora-r16"]

@@ -239,6 +239,18 @@ def test_other_conditions_are_not_comparable_and_named(identity, field):
     assert compare(side(), everywhere).exit_code(strict=False) == 3
 
 
+def test_seeds_may_be_of_two_precisions_if_each_is_of_the_same_on_both_sides():
+    slow = {**IDENTITY, "precision": "float32"}
+    two = changed(side(), lambda one: one.seed == 2, identity=slow)
+    assert compare(two, two).verdict == verdicts.PASS
+    swapped = changed(side(), lambda one: one.seed == 1, identity=slow)
+    fewer = without(two, lambda one: one.seed == 0)
+    for other in (side(), swapped, fewer):
+        check = compare(two, other)
+        assert {one.verdict for one in found(check).values()} == {verdicts.NOT_COMPARABLE}
+    assert found(compare(two, side()))["one", "full"].reason == "precision: float32 -> bfloat16"
+
+
 @pytest.mark.parametrize(
     ("identity", "change"),
     [

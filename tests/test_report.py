@@ -134,6 +134,33 @@ def test_marks_are_means_over_the_seeds_start_with_start_and_end_with_end():
     ]  # fmt: skip
 
 
+def test_many_methods_are_shared_out_over_strips_each_with_full():
+    methods = ("full", "lora-r8", "lora-r16", "lora-r32", "qlora-r8", "qlora-r16", "adalora", "prefix-tuning")
+    strips = {}
+    for count in (1, 7, 8):
+        cells = [rising(method, (0.1, 0.5), seconds=at + 1) for at, method in enumerate(methods[:count])]
+        drawn = course.figure("legal_license", board(cells)["legal_license"])
+        named = [[text.get_text() for text in part.legends[0].get_texts()] for part in drawn.subfigs]
+        strips[count] = [len(own) for own in named]
+        assert all(own[0] == "full" for own in named)
+        assert {panel.get_xlim()[1] for panel in drawn.axes[1::2]} == {1.05 * count}
+    assert strips == {1: [1], 7: [7], 8: [5, 4]}
+
+
+def test_who_stops_a_report_keeps_the_earlier_one_whole(tmp_path, monkeypatch):
+    cells = synthetic.grid(("legal_license",))
+    render(cells[:2], tmp_path, name="run")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def stopped(rows):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(chart, "curves", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        render(cells, tmp_path, name="run")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_without_checkpoints_there_is_no_figure_of_them(tmp_path):
     text = text_of([replace(cell, checkpoints=()) for cell in synthetic.grid()], tmp_path)
     assert "checkpoints," not in text

@@ -84,9 +84,8 @@ def _problem(
             return MISSING, f"skipped: {one.reason}"
         if not one.measured:
             return FAILED, f"seed {seed} was {one.status}: {one.reason or 'no scores'}"
-    outcomes = [*before.values(), *after.values()]
-    if differing := obstacles(outcomes):
+    if differing := obstacles(before, after):
         return NOT_COMPARABLE, "; ".join(differing)
-    if not set[str].intersection(*(set(one.scores) for one in outcomes)):
+    if not set[str].intersection(*(set(one.scores) for one in [*before.values(), *after.values()])):
         return NOT_COMPARABLE, "items: none in common"
     return None

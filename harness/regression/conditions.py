@@ -8,8 +8,10 @@ from typing import Any
 from harness.identity import BESIDE_SCORES, OF_THE_SOURCE
 from harness.regression.outcome import Outcome
 
-MUST_AGREE = ("task_version", "task_hash", "data", "chat_template", "model", "budget", "precision")
+MUST_AGREE = ("task_version", "task_hash", "data", "chat_template", "model", "budget")
 """Parts of a cell's identity without which two scores answer different questions."""
+BY_SEED = ("precision",)
+"""The same, where seeds of one side may differ: each ran where it is fast."""
 MAY_DIFFER = (
     "method_config", "learning_rates", "shots", "recipe", "tuning", "engine", "device", "machine", "versions",
 )  # fmt: skip
@@ -21,9 +23,18 @@ HARMLESS = (
 ABSENT = "absent"
 
 
-def obstacles(outcomes: Iterable[Outcome]) -> list[str]:
-    """Fields that must agree over all outcomes of one cell and do not, each with its values."""
-    return _differences(list(outcomes), MUST_AGREE)
+def obstacles(baseline: Mapping[int, Outcome], candidate: Mapping[int, Outcome]) -> list[str]:
+    """Fields that must agree between the two sides of one cell and do not, each with its values.
+
+    Args:
+        baseline: One side's outcomes by seed.
+        candidate: The other's. Where its seeds are others, no two are compared alone, and all must agree.
+    """
+    everything = [*baseline.values(), *candidate.values()]
+    same = baseline.keys() == candidate.keys()
+    together = [[baseline[seed], candidate[seed]] for seed in baseline] if same else [everything]
+    by_seed = [found for outcomes in together for found in _differences(outcomes, BY_SEED)]
+    return list(dict.fromkeys([*_differences(everything, MUST_AGREE), *by_seed]))
 
 
 def changes(outcomes: Iterable[Outcome]) -> list[str]:

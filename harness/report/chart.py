@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 from matplotlib import style, ticker
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
 from harness import stats
@@ -188,7 +188,7 @@ def curves(rows: Board) -> Figure | None:
     return figure
 
 
-def name_lines(figure: Figure, methods: Sequence[str]) -> None:
+def name_lines(figure: Figure | SubFigure, methods: Sequence[str]) -> None:
     """A legend over the figure: the methods' names beside their lines."""
     handles = [
         Line2D([], [], color=look(name).colour, linestyle=look(name).line, label=label(name))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+import numpy as np
 from matplotlib import style
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.report import words
@@ -20,6 +22,9 @@ SHARE = 0.9
 
 DEVIATIONS = 1.96
 """Standard deviations that full fine-tuning must have gained for that share to mean something."""
+
+MOST_LINES = 6
+"""Methods beside full fine-tuning whose lines two panels can show apart."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,38 +63,59 @@ def courses(rows: Mapping[str, Row]) -> dict[str, list[Mark]]:
 
 
 def figure(task: str, rows: Mapping[str, Row]) -> Figure | None:
-    """Scores on dev against examples and against train seconds, a line a method; None without checkpoints."""
+    """Scores on dev against examples and against train seconds, a line a method; None without checkpoints.
+
+    Many methods are shared out over strips of two panels, which have full fine-tuning and the axes in common.
+    """
     found = courses(rows)
     if not found:
         return None
+    goal, strips = target(rows), _strips(list(found))
+    every = [mark for own in found.values() for mark in own]
+    top = max([mark.score for mark in every] + [goal or 0])
     with style.context(["default", STYLE]):
-        drawn = Figure(figsize=(WIDTH, HEIGHT))
-        by_examples, by_seconds = drawn.subplots(1, 2, sharey=True)
-        for method, own in found.items():
-            own_look, scores = look(method), [100 * mark.score for mark in own]
-            for panel, costs in (
-                (by_examples, [mark.examples for mark in own]),
-                (by_seconds, [mark.seconds for mark in own]),
+        drawn = Figure(figsize=(WIDTH, HEIGHT * len(strips)))
+        parts = drawn.subfigures(len(strips), 1, squeeze=False).flatten()
+        for part, methods in zip(parts, strips, strict=True):
+            by_examples, by_seconds = part.subplots(1, 2, sharey=True)
+            for method in methods:
+                _lines(by_examples, by_seconds, method, found[method])
+            for panel, unit, end in (
+                (by_examples, "training examples", max(mark.examples for mark in every)),
+                (by_seconds, "training seconds", max(mark.seconds for mark in every)),
             ):
-                # Unclipped: a score of zero or the start of training is on an axis.
-                panel.plot(
-                    costs, scores, color=own_look.colour, linestyle=own_look.line, marker=own_look.marker,
-                    markersize=5, clip_on=False,
-                )  # fmt: skip
-        goal = target(rows)
-        for panel, unit in ((by_examples, "training examples"), (by_seconds, "training seconds")):
-            if goal is not None:
-                panel.axhline(100 * goal, color=GREY, linestyle=":", linewidth=1.2)
-            panel.set_xlabel(unit)
-            panel.set_xlim(left=0)
-            panel.xaxis.get_major_locator().set_params(integer=True)
-            panel.grid(color="#DDDDDD")
-        by_examples.set_ylim(bottom=0)
-        dotted = f", dotted: {100 * SHARE:.0f}% of full's last" if goal is not None else ""
-        by_examples.set_ylabel(f"mean score on dev, %{dotted}")
-        by_examples.set_title(label(task), loc="left")
-        name_lines(drawn, list(found))
+                if goal is not None:
+                    panel.axhline(100 * goal, color=GREY, linestyle=":", linewidth=1.2)
+                panel.set_xlabel(unit)
+                panel.set_xlim(0, 1.05 * end)
+                panel.xaxis.get_major_locator().set_params(integer=True)
+                panel.grid(color="#DDDDDD")
+            by_examples.set_ylim(0, 105 * top or 1)
+            dotted = f", dotted: {100 * SHARE:.0f}% of full's last" if goal is not None else ""
+            by_examples.set_ylabel(f"mean score on dev, %{dotted}")
+            by_examples.set_title(label(task), loc="left")
+            name_lines(part, methods)
     return drawn
+
+
+def _strips(methods: Sequence[str]) -> list[list[str]]:
+    """The methods in the order given, in equal parts of few lines, full fine-tuning in each."""
+    others = [name for name in methods if name != "full"]
+    parts = np.array_split(np.array(others, dtype=object), max(1, math.ceil(len(others) / MOST_LINES)))
+    return [[*(["full"] if "full" in methods else []), *part.tolist()] for part in parts]
+
+
+def _lines(by_examples: Axes, by_seconds: Axes, method: str, own: Sequence[Mark]) -> None:
+    one = look(method)
+    for panel, costs in (
+        (by_examples, [mark.examples for mark in own]),
+        (by_seconds, [mark.seconds for mark in own]),
+    ):
+        # Unclipped: a score of zero or the start of training is on an axis.
+        panel.plot(
+            costs, [100 * mark.score for mark in own], color=one.colour, linestyle=one.line,
+            marker=one.marker, markersize=5, clip_on=False,
+        )  # fmt: skip
 
 
 def target(rows: Mapping[str, Row]) -> float | None:

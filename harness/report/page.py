@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -61,49 +62,17 @@ def render(results: Sequence[Result], folder: Path, *, name: str, studies: str |
     if not results:
         raise ResultError("a report needs at least one result; run some cells first")
     results = sorted(results, key=lambda cell: (cell.task, cell.method, cell.seed))
-    rows = board(results)
-    whole = compared(rows)
-    comparisons = compare(rows)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        quality = {
-            task: _save(folder, f"quality-{slug(task)}", chart.quality(task, rows[task])) for task in rows
-        }
-        growths = {
-            task: _save(folder, f"checkpoints-{slug(task)}", course.figure(task, rows[task])) for task in rows
-        }
-        charts = _summary_charts(rows, whole, folder)
+        # Drawn aside and moved when all is there: who stops meanwhile keeps the earlier report whole.
+        with tempfile.TemporaryDirectory(prefix=".drawing-", dir=folder) as aside:
+            page = _page(results, Path(aside), name=name, studies=studies)
+            for file in list(Path(aside).iterdir()):
+                file.replace(folder / file.name)
     except OSError as error:
         raise ResultError(f"cannot write the report to {folder}: {error.strerror or error}") from error
-    page = TEMPLATES.get_template("report.md.jinja").render(
-        title=f"Tuneoff report: {words.escaped(name)}",
-        lead=reproduce.lead(results),
-        kind=reproduce.kind(results),
-        memory=_memory(results),
-        gain=table.GAIN,
-        disk=DISK if any(cell.model_bytes for cell in results) else "",
-        growth=GROWTH if any(cell.checkpoints for cell in results) else "",
-        cautions=cautions(rows),
-        spread=spread(rows, comparisons),
-        tests=comparisons.tests,
-        tasks=[_task(task, own, quality[task], growths[task], comparisons) for task, own in rows.items()],
-        article=article,
-        summary=_summary(rows, whole),
-        overall=_overall(rows, comparisons),
-        charts=charts,
-        studies=studies,
-        unfinished=table.text_or_none(details.unfinished_table(results)),
-        truncation=table.text_or_none(details.truncation_table(rows)),
-        answers=table.text_or_none(details.answers_table(rows)),
-        retention=table.text_or_none(details.retention_table(rows)),
-        merged=table.text_or_none(merging.merged_table(rows)),
-        beyond=merging.beyond_rounding(rows),
-        trials=table.text_or_none(details.trials_table(results)),
-        command=reproduce.command(results, list(rows), methods_of(rows)),
-        settings=reproduce.settings(results, methods_of(rows)),
-    )
     path = folder / "report.md"
-    write_atomic(path, tidy(page))
+    write_atomic(path, page)
     return path
 
 
@@ -162,6 +131,49 @@ def slug(name: str) -> str:
         if safe and safe == name
         else f"{safe}-{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:8]}"
     )
+
+
+def _page(results: Sequence[Result], folder: Path, *, name: str, studies: str | None) -> str:
+    """The page's text, with its figures in `folder`."""
+    rows = board(results)
+    whole = compared(rows)
+    comparisons = compare(rows)
+    quality = {
+        task: _save(folder, f"quality-{slug(task)}", chart.quality(task, own)) for task, own in rows.items()
+    }
+    growths = {
+        task: _save(folder, f"checkpoints-{slug(task)}", course.figure(task, own))
+        for task, own in rows.items()
+    }
+    charts = _summary_charts(rows, whole, folder)
+    text = TEMPLATES.get_template("report.md.jinja").render(
+        title=f"Tuneoff report: {words.escaped(name)}",
+        lead=reproduce.lead(results),
+        kind=reproduce.kind(results),
+        memory=_memory(results),
+        gain=table.GAIN,
+        disk=DISK if any(cell.model_bytes for cell in results) else "",
+        growth=GROWTH if any(cell.checkpoints for cell in results) else "",
+        cautions=cautions(rows),
+        spread=spread(rows, comparisons),
+        tests=comparisons.tests,
+        tasks=[_task(task, own, quality[task], growths[task], comparisons) for task, own in rows.items()],
+        article=article,
+        summary=_summary(rows, whole),
+        overall=_overall(rows, comparisons),
+        charts=charts,
+        studies=studies,
+        unfinished=table.text_or_none(details.unfinished_table(results)),
+        truncation=table.text_or_none(details.truncation_table(rows)),
+        answers=table.text_or_none(details.answers_table(rows)),
+        retention=table.text_or_none(details.retention_table(rows)),
+        merged=table.text_or_none(merging.merged_table(rows)),
+        beyond=merging.beyond_rounding(rows),
+        trials=table.text_or_none(details.trials_table(results)),
+        command=reproduce.command(results, list(rows), methods_of(rows)),
+        settings=reproduce.settings(results, methods_of(rows)),
+    )
+    return tidy(text)
 
 
 def _save(folder: Path, file: str, figure: Any) -> str | None:

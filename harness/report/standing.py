@@ -11,6 +11,9 @@ from harness.report import words
 from harness.report.comparisons import BETTER, REFERENCES, UNDECIDED, WORSE, Comparison, Comparisons
 from harness.report.rows import Board
 
+MOST_NAMED = 6
+"""Methods without a shown difference that a sentence lists; more of them are all that it does not name."""
+
 
 def comparison_table(
     comparisons: Comparisons, task: str | None, methods: Sequence[str]
@@ -71,7 +74,10 @@ def _standing(found: Mapping[str, Comparison]) -> list[str]:
         own = {method: one for method, one in found.items() if one.verdict == verdict}
         if own:
             needed = [one.detectable for one in own.values() if one.detectable is not None]
-            parts.append(f"{verdict}: {words.names(list(own))}{_range(needed)}")
+            rest = verdict == UNDECIDED and len(own) > MOST_NAMED
+            counted = f"{'the other' if parts else 'all'} {len(own)} methods"
+            who = counted if rest else words.names(list(own))
+            parts.append(f"{verdict}: {who}{_range(needed)}")
     return parts
 
 

@@ -22,6 +22,8 @@ VARIANTS = {
     f"lora-r16-dropout@{LOWER}": BOTH,
 }
 """What each method is called in the chart."""
+SMOKE_VARIANTS = [method for method, name in VARIANTS.items() if name in (PLAIN, BOTH)]
+"""The two that the conclusion compares."""
 
 
 def resized(budget: Budget, examples: int) -> Budget:
@@ -40,10 +42,10 @@ def resized(budget: Budget, examples: int) -> Budget:
 
 
 def points(budget: Budget, pool: int | None) -> list[Point]:
-    """Every variant at every size, the largest ones cut to what the tasks have."""
-    wanted = SMOKE_SIZES if budget.name == "smoke" else SIZES
+    """Every variant at every size, the largest ones cut to what the tasks have; few of both at `smoke`."""
+    wanted, variants = (SMOKE_SIZES, SMOKE_VARIANTS) if budget.name == "smoke" else (SIZES, list(VARIANTS))
     sizes = sorted({size if pool is None else min(size, pool) for size in wanted})
-    return [Point(method=method, budget=resized(budget, size)) for size in sizes for method in VARIANTS]
+    return [Point(method=method, budget=resized(budget, size)) for size in sizes for method in variants]
 
 
 def place(result: Result) -> Place:
