@@ -69,7 +69,7 @@ def spread(rows: Board, comparisons: Comparisons) -> str:
 
 
 def _standing(found: Mapping[str, Comparison]) -> list[str]:
-    parts = []
+    parts: list[str] = []
     for verdict in (BETTER, WORSE, UNDECIDED):
         own = {method: one for method, one in found.items() if one.verdict == verdict}
         if own:
