@@ -72,7 +72,9 @@ def figure(task: str, rows: Mapping[str, Row]) -> Figure | None:
         return None
     goal, strips = target(rows), _strips(list(found))
     every = [mark for own in found.values() for mark in own]
-    top = max([mark.score for mark in every] + [goal or 0])
+    most_examples = 1.05 * max(mark.examples for mark in every)
+    most_seconds = 1.05 * max(mark.seconds for mark in every)
+    top = 105 * max([mark.score for mark in every] + [goal or 0])
     with style.context(["default", STYLE]):
         drawn = Figure(figsize=(WIDTH, HEIGHT * len(strips)))
         parts = drawn.subfigures(len(strips), 1, squeeze=False).flatten()
@@ -80,17 +82,15 @@ def figure(task: str, rows: Mapping[str, Row]) -> Figure | None:
             by_examples, by_seconds = part.subplots(1, 2, sharey=True)
             for method in methods:
                 _lines(by_examples, by_seconds, method, found[method])
-            for panel, unit, end in (
-                (by_examples, "training examples", max(mark.examples for mark in every)),
-                (by_seconds, "training seconds", max(mark.seconds for mark in every)),
-            ):
+            for panel, unit in ((by_examples, "training examples"), (by_seconds, "training seconds")):
                 if goal is not None:
                     panel.axhline(100 * goal, color=GREY, linestyle=":", linewidth=1.2)
                 panel.set_xlabel(unit)
-                panel.set_xlim(0, 1.05 * end)
                 panel.xaxis.get_major_locator().set_params(integer=True)
                 panel.grid(color="#DDDDDD")
-            by_examples.set_ylim(0, 105 * top or 1)
+            by_examples.set_xlim(0, most_examples)
+            by_seconds.set_xlim(0, most_seconds)
+            by_examples.set_ylim(0, top or 1)
             dotted = f", dotted: {100 * SHARE:.0f}% of full's last" if goal is not None else ""
             by_examples.set_ylabel(f"mean score on dev, %{dotted}")
             by_examples.set_title(label(task), loc="left")
