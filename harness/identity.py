@@ -13,7 +13,7 @@ WHOLE: dict[str, Any] = {
     "learning_rates": tuple[float, ...] | None,
 }
 BUDGET: dict[str, Any] = {
-    **dict.fromkeys(("epochs", "train_examples", "train_seconds"), int | None),
+    **dict.fromkeys(("epochs", "train_examples", "train_seconds", "trials"), int | None),
     "match": str | None,
 }
 MODEL: dict[str, Any] = {"trust": tuple[str, ...] | None}

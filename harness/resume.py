@@ -34,17 +34,22 @@ def differing(grid: Grid, cell: Cell, result: Result) -> list[str]:
     """In which parts of its identity a stored result is not what this run would make.
 
     Where it ran is none of them, unless methods train by the clock: then that decides how much they see. Nor
-    is the limit of time, which no stored result has reached.
+    is the limit of time, which no stored result has reached, nor rates for more trials than there are.
     """
-    wanted, found = _unlimited(identify(grid, cell)), _unlimited(result.identity)
+    wanted, found = _deciding(identify(grid, cell)), _deciding(result.identity)
     if grid.budget.match != "seconds":
         wanted = {name: value for name, value in wanted.items() if name not in PLACE}
     return [name for name in wanted if found.get(name) != wanted[name]]
 
 
-def _unlimited(identity: Mapping[str, Any]) -> dict[str, Any]:
+def _deciding(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """The identity without the parts of its entries that no outcome depends on."""
     budget = identity.get("budget") or {}
-    return {**identity, "budget": {name: budget[name] for name in budget if name != "timeout_seconds"}}
+    return {
+        **identity,
+        "budget": {name: budget[name] for name in budget if name != "timeout_seconds"},
+        "learning_rates": list(identity.get("learning_rates") or ())[: budget.get("trials") or 1],
+    }
 
 
 def earlier(grid: Grid, listener: Listener) -> dict[Cell, Result]:

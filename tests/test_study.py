@@ -12,12 +12,12 @@ from harness.budget import preset
 from harness.cli_study import NAMES
 from harness.errors import ResultError, UsageError
 from harness.executor import Executor
-from harness.grid import Grid, Listener, Settings
+from harness.grid import Grid, Listener, Settings, identify
 from harness.plan import Cell
 from harness.report import render
 from harness.result import Item, Point, Result, Store
 from harness.study import STUDIES, Study
-from harness.study.design import Conclusion, Found, Place
+from harness.study.design import Conclusion, Found, Place, same_budget
 from harness.study.evidence import contrast, loss_gaps, slowdown
 from harness.study.page import draw, section
 from harness.study.run import build_study, execute_study, take_over
@@ -429,6 +429,17 @@ def test_a_study_runs_resumes_and_takes_over_what_another_ran(
     other, _ = go(replace(study, name="another"))
     assert (other.ran, other.kept) == ([], first.ran)
     assert "2 of 2 cells were run before under the same conditions" in other.notes
+
+
+def test_a_method_that_is_given_its_default_rate_is_taken_over_as_that_method(
+    go: Callable[[Study], tuple[Log, list[Grid]]],
+) -> None:
+    go(replace(STUDIES["embeddings"], name="first"))
+    given = same_budget("lora-r16@1e-3", "lora-r16-emb@3e-3")
+    log, (grid,) = go(replace(STUDIES["embeddings"], name="at-rates", points=given))
+    assert log.ran == ["lora-r16-emb@3e-3 16"]
+    cell = next(cell for cell in grid.cells if grid.name(cell)[1] == "lora-r16@1e-3")
+    assert grid.store.read(grid.store.path(*grid.name(cell))).identity == identify(grid, cell)
 
 
 def test_what_another_machine_ran_is_taken_over_by_whole_seeds(

@@ -113,15 +113,24 @@ def take_over(grid: Grid, listener: Listener) -> None:
 
 
 def _same(store: Store, grid: Grid, cell: Cell) -> Result | None:
-    """The result of the same cell in another folder, if it ended ok under the same conditions."""
-    path = store.path(*grid.name(cell))
-    if not path.exists():
-        return None
-    try:
-        found = store.read(path)
-    except ResultError:
-        return None  # its own run will say what is wrong with it
-    return found if found.status == "ok" and not differing(grid, cell, found) else None
+    """The result of the same cell in another folder, if it ended ok under the same conditions.
+
+    A method that is given the rate it has by default is that method, where no budget has it choose one.
+    """
+    task, method, seed = grid.name(cell)
+    for name in dict.fromkeys((method, method.partition("@")[0])):
+        path = store.path(task, name, seed)
+        if not path.exists():
+            continue
+        try:
+            stored = store.read(path)
+        except ResultError:
+            continue  # its own run will say what is wrong with it
+        found = replace(stored, method=method, identity={**stored.identity, "method": method})
+        if found.status == "ok" and not differing(grid, cell, found):
+            rates = list(grid.methods[cell.method].learning_rates)
+            return replace(found, identity={**found.identity, "learning_rates": rates})
+    return None
 
 
 class _Part(Listener):
