@@ -14,7 +14,7 @@ from matplotlib.text import Annotation, Text
 
 from harness.errors import ResultError
 from harness.extras import Checkpoint
-from harness.report import chart, course, merging, readme_block, render, update_readme, words
+from harness.report import chart, course, losses, merging, readme_block, render, update_readme, words
 from harness.report.comparisons import compare
 from harness.report.findings import cautions, findings
 from harness.report.page import BEGIN, END, slug
@@ -147,6 +147,16 @@ def test_many_methods_are_shared_out_over_strips_each_with_full():
     assert strips == {1: [1], 7: [7], 8: [5, 4]}
 
 
+def test_loss_curves_of_many_methods_have_panels_of_one_scale():
+    methods = ("full", "lora-r8", "lora-r16", "lora-r32", "qlora-r8", "qlora-r16", "adalora", "prefix-tuning")
+    many = [rising(method, (0.1, 0.5), seconds=at + 1) for at, method in enumerate(methods)]
+    drawn = losses.figure(board([*many, synthetic.cell("text_to_sql", "lora-r16")]))
+    titles = [panel.get_title(loc="left") for panel in drawn.axes]
+    assert titles == ["legal_license, 1 of 2", "legal_license, 2 of 2", "text_to_sql"]
+    assert [len(panel.lines) for panel in drawn.axes] == [5, 4, 1]
+    assert drawn.axes[0].get_ylim() == drawn.axes[1].get_ylim()
+
+
 def test_who_stops_a_report_keeps_the_earlier_one_whole(tmp_path, monkeypatch):
     cells = synthetic.grid(("legal_license",))
     render(cells[:2], tmp_path, name="run")
@@ -155,7 +165,7 @@ def test_who_stops_a_report_keeps_the_earlier_one_whole(tmp_path, monkeypatch):
     def stopped(rows):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(chart, "curves", stopped)
+    monkeypatch.setattr(losses, "figure", stopped)
     with pytest.raises(KeyboardInterrupt):
         render(cells, tmp_path, name="run")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

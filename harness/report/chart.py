@@ -6,12 +6,12 @@ No text from a result is ever read as mathematical notation, and a user's matplo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import numpy as np
 from matplotlib import style, ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
@@ -20,9 +20,8 @@ from matplotlib.lines import Line2D
 from harness import stats
 from harness.report import words
 from harness.report.labels import place
-from harness.report.palette import GREY, look, order
+from harness.report.palette import GREY, look
 from harness.report.rows import Board, Row, mean, methods_of, without_model
-from harness.result import Result
 from harness.stats import Interval
 from harness.text import printable
 
@@ -58,6 +57,8 @@ PHASES = {
     "merge": "#AA4499",
 }
 OTHER_PHASE = "#D55E00"
+MOST_LINES = 6
+"""Methods beside full fine-tuning whose lines a panel can show apart."""
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -160,32 +161,11 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
     return kept
 
 
-def curves(rows: Board) -> Figure | None:
-    """Training loss against step, one panel a task, mean over seeds, smoothed over a tenth of the run."""
-    lines = {task: _losses(own) for task, own in rows.items()}
-    lines = {task: own for task, own in lines.items() if own}
-    if not lines:
-        return None
-    columns = 2 if len(lines) in (2, 4) else min(len(lines), 3)
-    height = math.ceil(len(lines) / columns)
-    with style.context(["default", STYLE]):
-        figure = Figure(figsize=(WIDTH, max(HEIGHT, 2.4 * height + 1.2)))
-        panels = figure.subplots(height, columns, squeeze=False).flatten().tolist()
-        for panel in panels[len(lines) :]:
-            panel.remove()
-        for panel, (task, own) in zip(panels, lines.items(), strict=False):
-            for method, steps in own.items():
-                own_look = look(method)
-                dot = own_look.marker if len(steps) == 1 else None
-                panel.plot(steps, color=own_look.colour, linestyle=own_look.line, marker=dot, linewidth=1.6)
-            panel.set_title(label(task), loc="left")
-            panel.set_ylim(bottom=0)
-            panel.xaxis.get_major_locator().set_params(integer=True)
-            panel.grid(color="#DDDDDD")
-        figure.supxlabel("optimizer step", fontsize=11)
-        figure.supylabel("training loss (nats a target token)", fontsize=11)
-        name_lines(figure, order({method for own in lines.values() for method in own}))
-    return figure
+def strips(methods: Sequence[str]) -> list[list[str]]:
+    """The methods in the order given, in equal parts of few lines, full fine-tuning in each."""
+    others = [name for name in methods if name != "full"]
+    parts = np.array_split(np.array(others, dtype=object), max(1, math.ceil(len(others) / MOST_LINES)))
+    return [[*(["full"] if "full" in methods else []), *part.tolist()] for part in parts]
 
 
 def name_lines(figure: Figure | SubFigure, methods: Sequence[str]) -> None:
@@ -274,26 +254,3 @@ def _cost_axis(axes: Axes, costs: Sequence[float], unit: str) -> None:
     axes.margins(x=0.16, y=0.12)
     axes.grid(color="#DDDDDD")
     axes.set_xlabel(unit)
-
-
-def losses(cells: Iterable[Result]) -> pd.DataFrame | None:
-    """Mean training `loss` and train-clock `seconds` over cells, by step; None without any.
-
-    The loss is smoothed over a tenth of the run.
-    """
-    known = [
-        (point.step, point.loss, point.seconds)
-        for cell in cells
-        for point in cell.curve
-        if point.loss is not None
-    ]
-    if not known:
-        return None
-    steps = pd.DataFrame(known, columns=["step", "loss", "seconds"]).groupby("step").mean()
-    steps["loss"] = steps["loss"].rolling(max(1, len(steps) // 10), min_periods=1, center=True).mean()
-    return steps
-
-
-def _losses(rows: Mapping[str, Row]) -> dict[str, pd.Series[float]]:
-    found = {method: losses(row.ok) for method, row in rows.items()}
-    return {method: steps["loss"] for method, steps in found.items() if steps is not None}

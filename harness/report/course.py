@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-import numpy as np
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.report import words
-from harness.report.chart import HEIGHT, STYLE, WIDTH, label, name_lines
+from harness.report.chart import HEIGHT, STYLE, WIDTH, label, name_lines, strips
 from harness.report.palette import GREY, look
 from harness.report.rows import Row
 
@@ -22,9 +21,6 @@ SHARE = 0.9
 
 DEVIATIONS = 1.96
 """Standard deviations that full fine-tuning must have gained for that share to mean something."""
-
-MOST_LINES = 6
-"""Methods beside full fine-tuning whose lines two panels can show apart."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,15 +66,15 @@ def figure(task: str, rows: Mapping[str, Row]) -> Figure | None:
     found = courses(rows)
     if not found:
         return None
-    goal, strips = target(rows), _strips(list(found))
+    goal, shared = target(rows), strips(list(found))
     every = [mark for own in found.values() for mark in own]
     most_examples = 1.05 * max(mark.examples for mark in every)
     most_seconds = 1.05 * max(mark.seconds for mark in every)
     top = 105 * max([mark.score for mark in every] + [goal or 0])
     with style.context(["default", STYLE]):
-        drawn = Figure(figsize=(WIDTH, HEIGHT * len(strips)))
-        parts = drawn.subfigures(len(strips), 1, squeeze=False).flatten()
-        for part, methods in zip(parts, strips, strict=True):
+        drawn = Figure(figsize=(WIDTH, HEIGHT * len(shared)))
+        parts = drawn.subfigures(len(shared), 1, squeeze=False).flatten()
+        for part, methods in zip(parts, shared, strict=True):
             by_examples, by_seconds = part.subplots(1, 2, sharey=True)
             for method in methods:
                 _lines(by_examples, by_seconds, method, found[method])
@@ -96,13 +92,6 @@ def figure(task: str, rows: Mapping[str, Row]) -> Figure | None:
             by_examples.set_title(label(task), loc="left")
             name_lines(part, methods)
     return drawn
-
-
-def _strips(methods: Sequence[str]) -> list[list[str]]:
-    """The methods in the order given, in equal parts of few lines, full fine-tuning in each."""
-    others = [name for name in methods if name != "full"]
-    parts = np.array_split(np.array(others, dtype=object), max(1, math.ceil(len(others) / MOST_LINES)))
-    return [[*(["full"] if "full" in methods else []), *part.tolist()] for part in parts]
 
 
 def _lines(by_examples: Axes, by_seconds: Axes, method: str, own: Sequence[Mark]) -> None:

@@ -13,7 +13,7 @@ import jinja2
 
 from harness.atomic import write_atomic
 from harness.errors import ResultError
-from harness.report import article, chart, course, details, merging, reproduce, table, words
+from harness.report import article, chart, course, details, losses, merging, reproduce, table, words
 from harness.report.comparisons import Comparisons, compare
 from harness.report.findings import cautions, findings
 from harness.report.rows import Board, Row, board, compared, methods_of
@@ -24,7 +24,7 @@ BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 SUMMARY_CHARTS = (
     ("quality-vs-seconds", "Mean quality against training seconds"),
     ("quality-vs-memory", "Mean quality against peak memory"),
-    ("learning-curves", "Training loss against step, a panel a task"),
+    ("learning-curves", "Training loss against step, by task"),
     ("where-the-seconds-went", "Seconds of each phase, a bar a method"),
 )
 DISK = """ "On disk" is the file that training leaves: an adapter alone, or the whole
@@ -187,7 +187,7 @@ def _summary_charts(rows: Board, whole: Board, folder: Path) -> list[dict[str, s
     figures = (
         chart.trade_off(whole, lambda row: row.seconds, "training seconds") if whole else None,
         chart.trade_off(whole, _gigabytes, "peak memory, GB") if whole else None,
-        chart.curves(rows),
+        losses.figure(rows),
         chart.phases(whole) if whole else None,
     )
     pairs = zip(SUMMARY_CHARTS, figures, strict=True)

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.report import chart
+from harness.report.losses import losses
 from harness.report.palette import BLUE, GREEN, LOOKS, ORANGE, VERMILLION, Look
 from harness.report.rows import board
 from harness.result import Result
@@ -81,8 +82,8 @@ def _losses(made: Figure, study: Study, found: Found) -> None:
     by_step, by_clock = made.subplots(1, 2, sharey=True)
     for name in study.series:
         place = Place(name)
-        steps = chart.losses(found.cells[place].values()) if place in found else None
-        clock = chart.losses(found.timed(place)) if place in found else None
+        steps = losses(found.cells[place].values()) if place in found else None
+        clock = losses(found.timed(place)) if place in found else None
         if steps is not None:
             options = {
                 **_line(study, name),
