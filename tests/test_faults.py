@@ -156,6 +156,7 @@ def test_a_noisy_method_with_a_child_left_behind_succeeds_and_the_child_is_gone(
     assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
 
 
+@pytest.mark.faults  # `test_run` has the same without two processes that load torch
 def test_two_runs_at_once_on_one_folder(toy_folder: Path, tmp_path: Path) -> None:
     first = started(toy_folder, tmp_path)
     # Held still, or so small a run would be over before the second has loaded torch.
