@@ -29,7 +29,7 @@ class AdaLora(Method):
 
     name = "adalora"
     description = "AdaLoRA, rank 24 reallocated to a mean of 16, all linear layers but the head"
-    learning_rates = (1e-3, 3e-3, 1e-2, 3e-4)
+    learning_rates = (1e-3, 3e-3, 1e-2, 3e-2)
     initial_rank: ClassVar[int] = 24
     target_rank: ClassVar[int] = 16
 
