@@ -80,11 +80,16 @@ def test_the_committed_report_is_what_the_results_render_to(reference: list[Resu
     assert page == (ROOT / "reports" / "reference" / "report.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("method", ["full", "lora-r16", "qlora-r16", "prompt-tuning"])
-def test_default_learning_rates_are_the_best_of_the_recorded_sweep(method: str) -> None:
-    store = Store(ROOT / "results" / "sweep")
+@pytest.mark.parametrize(
+    ("folder", "method"),
+    [
+        ("sweep", "full"), ("sweep", "lora-r16"), ("sweep", "qlora-r16"), ("sweep", "prompt-tuning"),
+        ("sweep-adapters", "adalora"), ("sweep-adapters", "prefix-tuning"),
+    ],
+)  # fmt: skip
+def test_default_learning_rates_are_the_best_of_the_recorded_sweep(folder: str, method: str) -> None:
+    store = Store(ROOT / "results" / folder)
     result = store.read(store.path("legal_license", method, 0))
     assert result.train is not None
-    trials = result.train.trials
-    assert sorted(trial.learning_rate for trial in trials) == sorted(registry.method(method).learning_rates)
+    assert {trial.learning_rate for trial in result.train.trials} == set(registry.method(method).learning_rates)
     assert registry.method(method).learning_rates[0] == result.train.learning_rate

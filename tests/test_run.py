@@ -472,7 +472,7 @@ def test_a_peft_configuration_runs_as_a_method(toy_folder: Path, tmp_path: Path,
     }
     path.write_text(json.dumps(values))
     (result,), log, _ = go(settings(toy_folder, tmp_path, str(path)), executor)
-    rates = "(0.001, 0.003, 0.01, 0.03)"
+    rates = "(0.01, 0.003, 0.03, 0.001)"
     assert f"mine: peft ADALORA as in {path}; ADALORA's learning rates {rates}" in log.notes
     assert (result.method, result.status, result.identity["method_config"]) == ("mine", "ok", values)
     path.write_text(json.dumps({**values, "peft_type": "ADA"}))

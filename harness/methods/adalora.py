@@ -23,13 +23,13 @@ and reallocates every 10.
 class AdaLora(Method):
     """From rank 24 to a mean of 16 over all linear layers but the head; scale 2, as in the LoRA family.
 
-    The rates are the paper's (5e-4 to 1e-3 and beyond) and above: its matrices start 50 times smaller than
-    LoRA's.
+    The rates are above the paper's (5e-4 to 1e-3 over thousands of steps): its matrices start 50 times smaller
+    than LoRA's, and in a short run at 1e-3 the loss hardly falls.
     """
 
     name = "adalora"
     description = "AdaLoRA, rank 24 reallocated to a mean of 16, all linear layers but the head"
-    learning_rates = (1e-3, 3e-3, 1e-2, 3e-2)
+    learning_rates = (1e-2, 3e-3, 3e-2, 1e-3)
     initial_rank: ClassVar[int] = 24
     target_rank: ClassVar[int] = 16
 
