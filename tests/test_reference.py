@@ -91,5 +91,6 @@ def test_default_learning_rates_are_the_best_of_the_recorded_sweep(folder: str, 
     store = Store(ROOT / "results" / folder)
     result = store.read(store.path("legal_license", method, 0))
     assert result.train is not None
-    assert {trial.learning_rate for trial in result.train.trials} == set(registry.method(method).learning_rates)
-    assert registry.method(method).learning_rates[0] == result.train.learning_rate
+    rates = registry.method(method).learning_rates
+    assert {trial.learning_rate for trial in result.train.trials} == set(rates)
+    assert rates[0] == result.train.learning_rate

@@ -23,8 +23,8 @@ and reallocates every 10.
 class AdaLora(Method):
     """From rank 24 to a mean of 16 over all linear layers but the head; scale 2, as in the LoRA family.
 
-    The rates are above the paper's (5e-4 to 1e-3 over thousands of steps): its matrices start 50 times smaller
-    than LoRA's, and in a short run at 1e-3 the loss hardly falls.
+    The rates are above the paper's (5e-4 to 1e-3 over thousands of steps): its matrices start 50 times
+    smaller than LoRA's, and in a short run at 1e-3 the loss hardly falls.
     """
 
     name = "adalora"
