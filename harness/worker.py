@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,6 +33,9 @@ if torch.version.cuda is None:
     # touches the driver before a fork leaves every forked process without one.
     quieten()
     import peft  # noqa: F401
+
+# What was imported stays: cells, forked from here, need not look at all of it whenever they collect garbage.
+gc.freeze()
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.model import ModelSource, resolve
+from harness.report import chart
 from harness.toy import write_toy_model
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER")
@@ -24,3 +25,9 @@ def toy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def toy(toy_folder: Path) -> ModelSource:
     return resolve(str(toy_folder), device="cpu", precision="float32")
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports without their figures, which take longer than a cell of the toy model."""
+    monkeypatch.setattr(chart, "save", lambda figure, path: path.touch())

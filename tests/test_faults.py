@@ -18,6 +18,8 @@ from harness.run import execute
 from harness.sandbox import isolation
 from tests.test_run import ROOT, command, finished, go, settings, started
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 TASK_PLUGIN = """
 import os, sys
 from tests.toy_task import Parity
@@ -157,7 +159,7 @@ def test_a_noisy_method_with_a_child_left_behind_succeeds_and_the_child_is_gone(
 
 
 @pytest.mark.faults  # `test_run` has the same without two processes that load torch
-def test_two_runs_at_once_on_one_folder(toy_folder: Path, tmp_path: Path) -> None:
+def test_two_runs_at_once_on_one_folder(toy_folder: Path, tmp_path: Path, executor: Executor) -> None:
     first = started(toy_folder, tmp_path)
     # Held still, or so small a run would be over before the second has loaded torch.
     first.send_signal(signal.SIGSTOP)
@@ -170,7 +172,7 @@ def test_two_runs_at_once_on_one_folder(toy_folder: Path, tmp_path: Path) -> Non
     assert "Traceback" not in second.stderr
     first.communicate(timeout=240)
     assert first.returncode == 0
-    finished(toy_folder, tmp_path)
+    finished(toy_folder, tmp_path, executor)
 
 
 def test_a_result_of_a_newer_version_is_left_alone(

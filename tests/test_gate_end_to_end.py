@@ -22,6 +22,8 @@ from harness.executor import Executor
 from harness.grid import Listener, Settings, build
 from harness.run import execute
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 ROOT = Path(__file__).parent.parent
 
 TASK = '''

@@ -130,30 +130,54 @@ class Page(HTMLParser):
         self.text += data
 
 
+def report_of(text: str, folder: Path) -> str:
+    """The report of results that say this everywhere."""
+    return render(everywhere(text), folder, name=text).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def harmless(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    return Page(report_of(PLAIN, tmp_path_factory.mktemp("plain")))
+
+
 @TEXTS
-def test_the_report_has_the_same_elements_whatever_results_say(tmp_path: Path, evil: str) -> None:
-    texts = [
-        render(everywhere(text), tmp_path / name, name=text).read_text(encoding="utf-8")
-        for name, text in (("evil", evil), ("plain", PLAIN))
-    ]
-    assert re.sub(r"\n", "", texts[0]).isprintable()
-    hostile, harmless = map(Page, texts)
+def test_the_report_has_the_same_elements_whatever_results_say(
+    tmp_path: Path, harmless: Page, evil: str
+) -> None:
+    text = report_of(evil, tmp_path)
+    assert re.sub(r"\n", "", text).isprintable()
+    hostile = Page(text)
     assert hostile.tags == harmless.tags
     shown = printable(evil)
     assert (shown if len(shown) < 300 else shown[:290]) in hostile.text
-    assert max(map(len, texts[0].splitlines())) < 10_000
-    assert {path.suffix for path in (tmp_path / "evil").iterdir()} == {".md", ".png"}
+    assert max(map(len, text.splitlines())) < 10_000
+    assert {path.suffix for path in tmp_path.iterdir()} == {".md", ".png"}
+
+
+def updated(readme: Path, text: str) -> Page:
+    """The README with the block of results that say this everywhere."""
+    update_readme(readme, readme_block(everywhere(text), folder="reports/mine"))
+    return Page(readme.read_text(encoding="utf-8"))
+
+
+EMPTY_README = f"# Title\n\n{BEGIN}\n{END}\n\nrest\n"
+
+
+@pytest.fixture(scope="module")
+def harmless_readme(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    readme = tmp_path_factory.mktemp("readme") / "README.md"
+    readme.write_text(EMPTY_README)
+    return updated(readme, PLAIN)
 
 
 @TEXTS
-def test_a_readme_keeps_its_elements_and_its_markers(tmp_path: Path, evil: str) -> None:
+def test_a_readme_keeps_its_elements_and_its_markers(
+    tmp_path: Path, harmless_readme: Page, evil: str
+) -> None:
     readme = tmp_path / "README.md"
-    pages = []
-    for text in (PLAIN, evil, evil):  # the last time over what hostile results left
-        readme.write_text(f"# Title\n\n{BEGIN}\n{END}\n\nrest\n") if not readme.exists() else None
-        update_readme(readme, readme_block(everywhere(text), folder="reports/mine"))
-        pages.append(Page(readme.read_text(encoding="utf-8")))
-    assert pages[0].tags == pages[1].tags == pages[2].tags
+    readme.write_text(EMPTY_README)
+    first, over_hostile = updated(readme, evil), updated(readme, evil)
+    assert first.tags == over_hostile.tags == harmless_readme.tags
     assert readme.read_text(encoding="utf-8").endswith(f"{END}\n\nrest\n")
 
 

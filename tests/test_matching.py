@@ -19,7 +19,10 @@ from harness.model import ModelSource
 from harness.result import Result
 from harness.run import execute
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning"),
+    pytest.mark.usefixtures("undrawn"),
+]
 
 METHODS = ("full", "lora-r16", "adalora", "prompt-tuning")
 

@@ -416,6 +416,7 @@ def go(
     return run
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_study_runs_resumes_and_takes_over_what_another_ran(
     go: Callable[[Study], tuple[Log, list[Grid]]],
 ) -> None:
@@ -431,6 +432,7 @@ def test_a_study_runs_resumes_and_takes_over_what_another_ran(
     assert "2 of 2 cells were run before under the same conditions" in other.notes
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_method_that_is_given_its_default_rate_is_taken_over_as_that_method(
     go: Callable[[Study], tuple[Log, list[Grid]]],
 ) -> None:
@@ -442,6 +444,7 @@ def test_a_method_that_is_given_its_default_rate_is_taken_over_as_that_method(
     assert grid.store.read(grid.store.path(*grid.name(cell))).identity == identify(grid, cell)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_another_machine_ran_is_taken_over_by_whole_seeds(
     go: Callable[[Study], tuple[Log, list[Grid]]], tmp_path: Path
 ) -> None:
@@ -463,6 +466,7 @@ def test_what_another_machine_ran_is_taken_over_by_whole_seeds(
     assert taken(here, "part") == 1
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_study_under_another_budget_does_not_start(
     go: Callable[[Study], tuple[Log, list[Grid]]], tmp_path: Path
 ) -> None:
@@ -475,6 +479,7 @@ def test_a_study_under_another_budget_does_not_start(
     assert log.planned == 0
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_sizes_are_budgets_of_their_own_cut_to_the_pool(
     go: Callable[[Study], tuple[Log, list[Grid]]],
 ) -> None:

@@ -134,7 +134,8 @@ def test_gold_has_rows_on_both_fillings(splits: Splits) -> None:
 
 
 def test_naive_is_rarely_right(task: TextToSql, splits: Splits) -> None:
-    assert 0.0 < mean(task.score(e, task.naive(e)) for e in splits.test) < 0.02
+    # Of all test items together `test_reference` holds the score to the stored one.
+    assert mean(task.score(e, task.naive(e)) for e in splits.test[::4]) < 0.02
 
 
 def test_no_query_of_another_item_is_right(task: TextToSql, splits: Splits) -> None:
