@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 BUDGET = replace(preset("smoke"), train_examples=32, batch_size=4)
 IDS = torch.arange(40)[None]
 """The input whose outputs are compared, (1, tokens)."""
+ROUNDINGS = 16
+"""Units in the last place of the largest logit that a model may be off once it is loaded again."""
 
 
 def method_checks(method: Method) -> Iterator[Check]:
@@ -81,9 +83,12 @@ def _trained_checks(method: Method, source: ModelSource, folder: Path) -> Iterat
     )
     wanted = _outputs(model)
     save(model, folder)
-    same = torch.equal(_outputs(restore(method, source, folder)), wanted)
+    apart = float((_outputs(restore(method, source, folder)) - wanted).abs().max())
+    # AdaLoRA's file leaves masked ranks out, and shorter sums are rounded otherwise.
+    rounding = ROUNDINGS * torch.finfo(wanted.dtype).eps * float(wanted.abs().max())
     yield Check(
-        name="saved and loaded again, it gives the same outputs", problem=None if same else "they differ"
+        name="saved and loaded again, it gives the same outputs",
+        problem=None if apart <= rounding else f"logits differ by {apart:.2g}",
     )
     yield from _merged_checks(model)
 
