@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import harness.still  # noqa: F401 -- before all that is large
+from harness import still  # before all that is large
 
 # isort: split
-import gc
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -37,9 +36,7 @@ if torch.version.cuda is None:
     quieten()
     import peft  # noqa: F401
 
-gc.enable()
-# What was imported stays: cells, forked from here, need not look at all of it whenever they collect garbage.
-gc.freeze()
+still.over()
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -134,7 +134,7 @@ def test_gold_has_rows_on_both_fillings(splits: Splits) -> None:
 
 
 def test_naive_is_rarely_right(task: TextToSql, splits: Splits) -> None:
-    # Of all test items together `test_reference` holds the score to the stored one.
+    # On the reference run's items `test_reference` holds the score to the stored one.
     assert mean(task.score(e, task.naive(e)) for e in splits.test[::4]) < 0.02
 
 
