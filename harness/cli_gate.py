@@ -18,7 +18,7 @@ from harness.errors import UsageError
 from harness.text import terminal
 
 if TYPE_CHECKING:
-    from harness.regression import Check, Side
+    from harness.regression import Check
 
 BASELINE = Path("results/baseline")
 HISTORY = Path("results/history.jsonl")
@@ -62,13 +62,17 @@ def check(
     from harness.baseline import now, read_side
     from harness.environment import commit
     from harness.regression import compare
+    from harness.report import verdicts
 
+    interleaving: list[str] = []
     if interleave is not None:
         baseline = Path("results/interleaved/baseline") if baseline == BASELINE else baseline
         candidate = candidate or Path("results/interleaved/candidate")
         folders = {"baseline": baseline, "candidate": candidate}
         options = _options(model or "embedded", budget or "ci", seeds, device or "auto")
         _interleave(interleave, folders, tasks or "all", methods or "core", options)
+        interleaving = ["--interleave", str(interleave), "--tasks", tasks or "all"]
+        interleaving += ["--methods", methods or "core", *options]
     elif any(given is not None for given in (tasks, methods, model, budget, seeds, device)):
         raise UsageError(
             "--tasks, --methods, --model, --budget, --seeds and --device say what --interleave runs; "
@@ -80,7 +84,10 @@ def check(
         )
     before, side = read_side(baseline), read_side(candidate, forgiving=True)
     found = compare(before, side, margin=margin / 100, interleaved=interleave is not None)
-    _show(found, side, baseline, margin=margin, strict=strict, files=(markdown, json, junit))
+    command = verdicts.command(
+        str(baseline), side.name, margin=margin, strict=strict, interleaving=interleaving
+    )
+    _show(found, command, strict=strict, files=(markdown, json, junit))
     if history is not None:
         line = histories.entry(
             side.outcomes, kind="check", when=now(), commit=commit(Path.cwd(), ()), verdict=found.verdict
@@ -184,10 +191,8 @@ def _interleave(
 
 def _show(
     found: Check,
-    side: Side,
-    baseline: Path,
+    command: str,
     *,
-    margin: float,
     strict: bool,
     files: tuple[Path | None, Path | None, Path | None],
 ) -> None:
@@ -195,7 +200,6 @@ def _show(
     from harness.atomic import write_atomic
     from harness.report import verdicts
 
-    command = verdicts.command(str(baseline), side.name, margin=margin, strict=strict)
     texts = (
         verdicts.to_markdown(found, command),
         verdicts.to_json(found, strict=strict),

@@ -79,7 +79,15 @@ def entry(
             fingerprint(
                 {
                     name: one.identity.get(name)
-                    for name in ("task", "task_hash", "data", "budget", "precision")
+                    for name in (
+                        "task",
+                        "task_hash",
+                        "data",
+                        "chat_template",
+                        "budget",
+                        "device",
+                        "precision",
+                    )
                 }
             )
             + str((one.identity.get("model") or {}).get("sha256"))

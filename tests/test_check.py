@@ -111,8 +111,11 @@ def test_exit_code_4_only_when_strict(base, tmp_path):
         (["--candidate", "BASE", "--tasks", "kinship"], "say what --interleave runs"),
         (["--candidate", "nowhere"], "neither a baseline nor results in results/baseline"),
         (["--baseline", "BASE", "--candidate", "nowhere"], "neither a baseline nor results in nowhere"),
-        (["--baseline", "BASE", "--candidate", "BASE", "--margin", "0"], "the margin is 0.0"),
-        (["--baseline", "BASE", "--candidate", "BASE", "--margin", "200"], "the margin is 2.0"),
+        (
+            ["--baseline", "BASE", "--candidate", "BASE", "--margin", "0"],
+            "a margin of 0 points; it must be above 0 and below 100",
+        ),
+        (["--baseline", "BASE", "--candidate", "BASE", "--margin", "200"], "a margin of 200 points"),
         (["--baseline", "BASE", "--candidate", "BASE", "--markdown", "BASE"], "cannot write BASE"),
         (
             ["--interleave", "nowhere", "--tasks", "legal_license"],
@@ -191,6 +194,15 @@ def test_markdown_snapshot():
     if os.environ.get("TUNEOFF_UPDATE_SNAPSHOTS") == "1":
         SNAPSHOT.write_text(text, encoding="utf-8")
     assert text == SNAPSHOT.read_text(encoding="utf-8"), "intended? then run with TUNEOFF_UPDATE_SNAPSHOTS=1"
+
+
+def test_an_interleaved_check_is_reproduced_interleaved():
+    options = ["--interleave", "../old", "--tasks", "kinship"]
+    said = report.command("a", "b c", margin=2.0, strict=True, interleaving=options)
+    assert said == (
+        "python -m harness check --baseline a --candidate 'b c' --interleave ../old --tasks kinship "
+        "--margin 2 --strict"
+    )
 
 
 def test_the_worst_comes_first_and_the_comment_is_short():

@@ -82,6 +82,21 @@ def test_the_same_results_pass_with_every_cell_identical():
     assert [len(found(check, level)) for level in ("cell", "method", "task", "suite")] == [6, 3, 2, 1]
 
 
+def test_totals_are_over_all_seeds_though_the_base_model_runs_once():
+    """Losses on the seeds that zero-shot, which no seed changes, has not run are in the suite's total."""
+    before = without(side(seeds=(0, 1, 2, 3)), lambda one: one.method == "zero-shot" and one.seed)
+    lost = [
+        replace(one, scores={item: 0.5 * score for item, score in one.scores.items()}) if one.seed else one
+        for one in before.outcomes
+    ]
+    check = compare(before, replace(before, outcomes=tuple(lost)))
+    (suite,) = found(check, "suite").values()
+    assert suite.verdict == verdicts.REGRESSION
+    assert suite.evidence.seeds == 4
+    changes = [one.evidence.change for one in check.qualities if one.level == "cell"]
+    assert suite.evidence.change == pytest.approx(sum(changes) / len(changes))
+
+
 def test_a_method_that_lost_much_is_a_regression_and_only_it():
     check = compare(side(), side(worse={"lora-r16": 0.3}))
     assert check.verdict == verdicts.REGRESSION
@@ -119,7 +134,7 @@ def test_a_wide_margin_lets_other_seeds_pass():
 
 @pytest.mark.parametrize("margin", [0, 1, -0.1, float("nan"), 2.0])
 def test_a_margin_that_makes_no_sense_is_bad_usage(margin):
-    with pytest.raises(UsageError, match="between 0 and 1"):
+    with pytest.raises(UsageError, match="points; it must be above 0 and below 100"):
         compare(side(), side(), margin=margin)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from harness.regression import compare
 from harness.regression import verdict as verdicts
-from harness.regression.cost import OTHER_SEEDS, TOLERANCES
+from harness.regression.cost import OTHER_SEEDS, SAME_MACHINE, TOLERANCES
 from tests.test_regression import changed, side
 
 COSTS = {
@@ -36,7 +36,7 @@ def test_equal_costs_pass():
 @pytest.mark.parametrize("interleaved", [True, False])
 def test_each_cost_has_its_own_tolerance(cost, interleaved):
     tolerance = TOLERANCES[cost]
-    allowed = (not interleaved and tolerance.same_machine) or tolerance.one_job
+    allowed = SAME_MACHINE if tolerance.phase and not interleaved else tolerance.one_job
     within, beyond = 1 + 0.98 * allowed, 1 + 1.02 * allowed
     for factor, expected in (
         (within, verdicts.PASS),
@@ -100,9 +100,10 @@ def test_on_another_device_only_parameters_are_gated():
 
 
 def test_phases_that_are_too_short_are_not_gated():
-    short = costly(train_seconds=0.01)
-    check = compare(short, costly(train_seconds=0.05))
+    check = compare(costly(train_seconds=0.01), costly(train_seconds=0.05, tokens_per_second=0.2))
     assert verdict(check, "train_seconds").reason == "too short: less than 5 s"
+    assert verdict(check, "tokens_per_second").reason == "too short: less than 5 s"
+    assert verdict(check, "evaluate_seconds").verdict == verdicts.PASS
 
 
 def test_other_seeds_draw_other_examples_and_get_more_room():

@@ -1,5 +1,7 @@
 """Change points, and the history drawn."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from markdown_it import MarkdownIt
@@ -62,6 +64,18 @@ def test_changes_name_the_method_and_both_levels():
 def test_another_budget_is_no_change_but_another_line():
     both = entries(0.6 + noise(10)) + entries(0.3 + noise(10), conditions="other")
     assert changes(both) == []
+
+
+def test_fewer_tasks_are_another_line_and_seconds_of_several_machines_none():
+    both = entries(0.6 + noise(10)) + entries(0.3 + noise(10))
+    fewer = [
+        replace(one, methods={name: replace(own, tasks=1) for name, own in one.methods.items()})
+        for one in both[10:]
+    ]
+    assert changes(both) != []
+    assert changes([*both[:10], *fewer]) == []
+    slower = entries(0.6 + noise(10), machine=None) + entries(0.6 + noise(10), machine=None, seconds=90.0)
+    assert changes(slower) == []
 
 
 def test_the_page_links_its_figure_and_tells_what_changed(tmp_path):

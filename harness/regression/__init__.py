@@ -32,7 +32,7 @@ def compare(baseline: Side, candidate: Side, *, margin: float = MARGIN, interlea
         ResultError: The methods of a task have no seed in common.
     """
     if not 0 < margin < 1:
-        raise UsageError(f"the margin is {margin!r}; it must be between 0 and 1 (2 points are 0.02)")
+        raise UsageError(f"a margin of {100 * margin:g} points; it must be above 0 and below 100")
     old, new = baseline.cells(), candidate.cells()
     seeds = {seed for cell in new.values() for seed in cell}
     pairs, qualities = [], []

@@ -18,37 +18,43 @@ class Tolerance:
 
     Attributes:
         label: What the report calls it, with its unit.
-        one_job: Allowed where both sides ran interleaved in one job, or where the cost is no time.
-        same_machine: Allowed where only the machines' fingerprints agree; None for costs that need neither.
-        total: Judge the geometric mean over tasks, each by its best seed, rather than the worst task's mean
-            over seeds: for noisy costs.
+        one_job: Allowed where both sides ran interleaved in one job, or where the cost is not of time.
+        noisy: Judge each task by its best seed rather than the mean over seeds: what else a machine does can
+            only add to it.
+        total: Judge the geometric mean over tasks rather than the worst of them.
         exact: A fall is a regression too: the method is no longer the same.
         by_seed: Depends on the examples that a seed draws.
-        shortest: Seconds below which a baseline's phase is too short to compare.
+        phase: The cost that tells how long the phase lasts that this one is timed in; None for costs that
+            are not of time.
     """
 
     label: str
     one_job: float
-    same_machine: float | None = None
+    noisy: bool = False
     total: bool = False
     exact: bool = False
     by_seed: bool = True
-    shortest: float | None = None
+    phase: str | None = None
 
+
+SHORTEST = 5.0
+"""Seconds: a baseline's phase below this tells more of the machine's noise than of the code."""
+SAME_MACHINE = 0.35
+"""Allowed for costs of time where the sides are two jobs, and only the machines' fingerprints agree."""
 
 # Public benchmark suites saw 0.3% between runs in one job and 26% between jobs of one kind of machine;
 # cells here are short, so one job gets more room than that.
 TOLERANCES = {
     "train_seconds": Tolerance(
-        label="training, s", one_job=0.10, same_machine=0.35, total=True, shortest=5.0
+        label="training, s", one_job=0.10, noisy=True, total=True, phase="train_seconds"
     ),
     "evaluate_seconds": Tolerance(
-        label="evaluation, s", one_job=0.15, same_machine=0.35, total=True, shortest=5.0
+        label="evaluation, s", one_job=0.15, noisy=True, total=True, phase="evaluate_seconds"
     ),
     "tokens_per_second": Tolerance(
-        label="training tokens/s", one_job=0.10, same_machine=0.35, total=True, by_seed=False
+        label="training tokens/s", one_job=0.10, noisy=True, total=True, by_seed=False, phase="train_seconds"
     ),
-    "peak_bytes": Tolerance(label="peak memory, GB", one_job=0.10),
+    "peak_bytes": Tolerance(label="peak memory, GB", one_job=0.10, noisy=True),
     "train_flops": Tolerance(label="training TFLOPs", one_job=0.01),
     "trainable": Tolerance(label="parameters trained", one_job=0.0, exact=True, by_seed=False),
     "disk_bytes": Tolerance(label="on disk, MB", one_job=0.0, exact=True, by_seed=False),
@@ -88,9 +94,8 @@ def _judge(method: str, cost: str, pairs: Sequence[Pair], interleaved: bool) -> 
     else:
         task = max(ratios, key=lambda name: _distance(ratios[name], tolerance))
         ratio = ratios[task]
-    reason = _reason(tolerance, pairs, baseline, interleaved)
-    timed = tolerance.same_machine is not None and not interleaved
-    allowed = tolerance.same_machine if timed and tolerance.same_machine is not None else tolerance.one_job
+    reason = _reason(tolerance, pairs, interleaved)
+    allowed = SAME_MACHINE if tolerance.phase is not None and not interleaved else tolerance.one_job
     if tolerance.by_seed and not all(_shared(pair) for pair in pairs):
         allowed += OTHER_SEEDS
     if reason is not None:
@@ -113,17 +118,19 @@ def _judge(method: str, cost: str, pairs: Sequence[Pair], interleaved: bool) -> 
     )
 
 
-def _reason(tolerance: Tolerance, pairs: Sequence[Pair], baseline: float, interleaved: bool) -> str | None:
+def _reason(tolerance: Tolerance, pairs: Sequence[Pair], interleaved: bool) -> str | None:
     """Why this cost says nothing here, or None."""
     outcomes = [one for pair in pairs for side in (pair.baseline, pair.candidate) for one in side.values()]
     if not tolerance.exact and len(_values(outcomes, "device")) > 1:
         return "another device"
-    if tolerance.same_machine is None:
+    if tolerance.phase is None:
         return None
     if not interleaved and (len(machines := _values(outcomes, "machine")) > 1 or None in machines):
         return "another machine"
-    if tolerance.shortest is not None and baseline < tolerance.shortest:
-        return f"too short: less than {tolerance.shortest:g} s"
+    lasted = [_over_seeds(pair, pair.baseline, tolerance.phase) for pair in pairs]
+    known = [seconds for seconds in lasted if seconds is not None]
+    if known and math.fsum(known) / len(known) < SHORTEST:
+        return f"too short: less than {SHORTEST:g} s"
     return None
 
 
@@ -138,13 +145,13 @@ def _shared(pair: Pair) -> set[int]:
 def _over_seeds(pair: Pair, side: dict[int, Outcome], cost: str) -> float | None:
     """Over the seeds that both sides ran, over all where there is none; None if one is unknown.
 
-    Of costs in time the best seed's: whatever else a shared machine does can only make the others worse.
+    Of noisy costs the best seed's.
     """
     chosen = [side[seed].costs.get(cost) for seed in _shared(pair) or side]
     known = [value for value in chosen if value is not None]
     if len(known) < len(chosen):
         return None
-    if TOLERANCES[cost].total:
+    if TOLERANCES[cost].noisy:
         return max(known) if cost in HIGHER_IS_BETTER else min(known)
     return math.fsum(known) / len(known)
 

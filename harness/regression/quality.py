@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness import paired
-from harness.aligned import average
+from harness.aligned import Seeded, average
 from harness.errors import ResultError
 from harness.paired import ERROR, POWER, Difference, Effect, Spread
 from harness.regression import verdict as verdicts
@@ -161,7 +161,7 @@ def _tests(pairs: Sequence[Pair]) -> tuple[list[_Test], Spread]:
 
 def _effect(pairs: Sequence[Pair]) -> Effect:
     sides = [
-        average([{seed: one.scores for seed, one in outcomes.items()} for outcomes in side])
+        average(_repeated(side))
         for side in ([pair.baseline for pair in pairs], [pair.candidate for pair in pairs])
     ]
     seeded = any(
@@ -174,3 +174,14 @@ def _effect(pairs: Sequence[Pair]) -> Effect:
             f"the methods of task {pairs[0].task!r:.80} have no seed or no item in common; "
             "a baseline and a check need whole grids"
         ) from error
+
+
+def _repeated(cells: Sequence[dict[int, Outcome]]) -> list[Seeded]:
+    """The runs of several methods; what no seed changes ran once, and stands for every seed of the others."""
+    seeds = {seed for own in cells for seed, one in own.items() if one.seeded}
+    return [
+        {seed: one.scores for seed, one in own.items()}
+        if not seeds or any(one.seeded for one in own.values())
+        else dict.fromkeys(sorted(seeds), next(iter(own.values())).scores)
+        for own in cells
+    ]

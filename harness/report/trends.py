@@ -127,11 +127,18 @@ def _panel(axes: Axes, entries: Sequence[Entry], name: str, found: Sequence[Chan
 
 
 def _stretches(entries: Sequence[Entry], name: str, method: str) -> list[tuple[list[int], list[float]]]:
-    """A method's figures with their positions, cut where figures stop being comparable."""
+    """A method's figures with their positions, cut where figures stop being comparable.
+
+    They do not compare where the method ended ok on more tasks, or seconds where they are of another machine;
+    those of several machines at once do not even compare with each other.
+    """
+    timed = name == "training, s"
     known = [
-        (at, value, (one.conditions, one.machine if name == "training, s" else None))
+        (at, value, (one.conditions, own.tasks, one.machine if timed else None))
         for at, one in enumerate(entries)
-        if method in one.methods and (value := LINES[name](one.methods[method])) is not None
+        if (own := one.methods.get(method)) is not None
+        and (value := LINES[name](own)) is not None
+        and not (timed and one.machine is None)
     ]
     # A baseline of another task set in between does not cut: stretches are by conditions, not by neighbours.
     ordered = sorted(known, key=lambda one: (str(one[2]), one[0]))

@@ -109,12 +109,22 @@ def to_junit(check: Check, *, strict: bool) -> str:
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=False) + "\n"
 
 
-def command(baseline: str, candidate: str, *, margin: float, strict: bool) -> str:
-    """The command line that compares the same two folders again, in one line whatever they are called."""
-    folders = [shlex.quote(printable(folder)[: words.LONGEST]) for folder in (baseline, candidate)]
-    parts = ["python -m harness check", f"--baseline {folders[0]}", f"--candidate {folders[1]}"]
-    parts += [f"--margin {margin:g}"]
-    return " ".join([*parts, *["--strict"] * strict])
+def command(
+    baseline: str, candidate: str, *, margin: float, strict: bool, interleaving: Sequence[str] = ()
+) -> str:
+    """The command line that compares the same two folders again, in one line whatever they are called.
+
+    Args:
+        baseline: The one folder.
+        candidate: The other.
+        margin: In points of score.
+        strict: As the check was.
+        interleaving: The options that had both sides run alternately, without which seconds would be judged
+            by what two jobs may differ in.
+    """
+    options = ["--baseline", baseline, "--candidate", candidate, *interleaving, "--margin", f"{margin:g}"]
+    said = [shlex.quote(printable(part)[: words.LONGEST]) for part in options]
+    return " ".join(["python -m harness check", *said, *["--strict"] * strict])
 
 
 def _ordered(check: Check) -> list[Quality]:
