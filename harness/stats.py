@@ -11,6 +11,7 @@ two methods differ is tested by `harness.paired`, not read from their intervals.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -128,30 +129,77 @@ def mean_ranks(tasks: Sequence[Mapping[str, Runs]]) -> dict[str, Interval]:
     return found
 
 
-def best_ratio(first: Mapping[float, Runs], second: Mapping[float, Runs], *, deviation: float) -> Interval:
-    """The setting under which `first` scores best over the one under which `second` does, by bootstrap.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Best:
+    """The setting, such as a learning rate, under which something scores best, and how sure that is.
 
-    Settings that score alike count as the lowest of them.
+    Attributes:
+        settings: All that were tried, above 0, in their order.
+        value: The best of them; of those that score alike the lowest.
+        draws: The best of them in each of `RESAMPLES` other draws of the items and of the seeds' luck.
+    """
+
+    settings: tuple[float, ...]
+    value: float
+    draws: Floats
+
+    def likely(self, least: float = 0.05) -> list[float]:
+        """The best setting and all that are it in at least such a share of the draws, in their order."""
+        return [one for one in self.settings if one == self.value or (self.draws == one).mean() >= least]
+
+    def around(self, setting: float) -> tuple[float, float]:
+        """The range that a setting of the grid stands for: half way, by ratio, to its neighbours.
+
+        Beyond the last one on either side nothing was tried: there it reaches to 0, or to infinity.
+        """
+        at = self.settings.index(setting)
+        low = math.sqrt(self.settings[at - 1] * setting) if at else 0.0
+        high = math.sqrt(setting * self.settings[at + 1]) if setting != self.settings[-1] else math.inf
+        return low, high
+
+
+def best(lines: Sequence[Mapping[float, Runs]], *, deviation: float) -> list[Best]:
+    """The setting under which each of several lines scores best, by bootstrap over the items they share.
 
     Args:
-        first: Runs by a setting above 0, such as the learning rate.
-        second: Likewise.
-        deviation: Standard deviation of a mean score between seeds, where a setting ran one alone.
+        lines: Runs by a setting above 0, in any order.
+        deviation: Standard deviation of a run's mean score between seeds: the few that ran would show too
+            little of it.
 
     Raises:
-        ValueError: A side has no setting, or the runs share no item.
+        ValueError: A line has no setting, or the runs share no item.
     """
-    matrices = _aligned([*first.values(), *second.values()])
-    means = np.array([[matrix.mean() for matrix in matrices]])
-    drawn = np.stack([_resample(matrix) for matrix in matrices], axis=1)
-    single = [len(matrix) == 1 for matrix in matrices]
-    if any(single):
-        drawn = drawn + np.random.default_rng(0).normal(0, np.where(single, deviation, 0), drawn.shape)
-    value, draws = (
-        _best(scores, list(first)) / _best(scores[:, len(first) :], list(second)) for scores in (means, drawn)
-    )
-    low, high = _percentiles(draws)
-    return Interval(value=float(value[0]), low=low, high=high)
+    if not all(lines):
+        raise ValueError("the best setting needs at least one")
+    ordered = [dict(sorted(line.items())) for line in lines]
+    matrices = iter(_aligned([runs for line in ordered for runs in line.values()]))
+    luck = np.random.default_rng(0)
+    found = []
+    for line in ordered:
+        settings = np.array(list(line), dtype=np.float64)
+        own = [next(matrices) for _ in line]
+        means = np.array([matrix.mean() for matrix in own])
+        items = np.stack([matrix.mean(axis=0) for matrix in own], axis=1)
+        drawn = _draws(len(items), 0) @ items / len(items)
+        drawn += luck.normal(0, [deviation / math.sqrt(len(matrix)) for matrix in own], drawn.shape)
+        value, *draws = settings[np.round(np.vstack([means, drawn]), 9).argmax(axis=1)].tolist()
+        found.append(Best(settings=tuple(settings.tolist()), value=value, draws=np.array(draws)))
+    return found
+
+
+def best_ratio(first: Best, second: Best) -> Interval:
+    """The best setting of the first over that of the second, no more certain than their grids are fine.
+
+    Each stands for the range half way to its neighbours (`Best.around`), so an end can be 0 or infinite.
+    """
+    pairs = Counter(zip(first.draws.tolist(), second.draws.tolist(), strict=True))
+    ends = []
+    for pair, times in pairs.items():
+        (low, high), (other_low, other_high) = first.around(pair[0]), second.around(pair[1])
+        ends += [(low / other_high, high / other_low if other_low else math.inf)] * times
+    tail = round(len(ends) * (1 - CONFIDENCE) / 2)
+    lows, highs = (sorted(side) for side in zip(*ends, strict=True))
+    return Interval(value=first.value / second.value, low=lows[tail], high=highs[-1 - tail])
 
 
 def mcnemar(first: int, second: int) -> float:
@@ -201,14 +249,6 @@ def _mean(scores: Floats) -> Interval:
         if high - low < NO_WIDTH:
             low, high = _wilson(round(value * items), items)
     return Interval(value=value, low=low, high=high)
-
-
-def _best(scores: Floats, settings: Sequence[float]) -> Floats:
-    """For each row of scores, the setting of the highest among the first columns."""
-    columns = sorted(range(len(settings)), key=lambda at: settings[at])
-    highest = np.round(scores[:, columns], 9).argmax(axis=1)
-    found: Floats = np.array(settings, dtype=np.float64)[columns][highest]
-    return found
 
 
 def _wilson(successes: int, trials: int) -> tuple[float, float]:

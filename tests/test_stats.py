@@ -151,34 +151,39 @@ def test_a_mean_over_tasks_is_sharper_than_one_task():
         stats.tasks_interval([])
 
 
-def test_the_best_settings_ratio_is_certain_where_the_best_ones_are():
+def test_the_best_settings_ratio_is_as_certain_as_the_best_ones_and_their_grids():
     rng = np.random.default_rng(0)
 
     def runs(share):
         return [{str(at): float(score) for at, score in enumerate(rng.random(200) < share)}]
 
-    first = {1e-4: runs(0.2), 1e-3: runs(0.8), 1e-2: runs(0.2)}
-    second = {1e-2: runs(0.2), 1e-4: runs(0.8)}  # in whatever order
-    found = stats.best_ratio(first, second, deviation=0.03)
-    assert (found.value, found.low, found.high) == (pytest.approx(10), pytest.approx(10), pytest.approx(10))
-    close = {1e-4: runs(0.5), 1e-3: runs(0.52)}
-    open_one = stats.best_ratio(close, second, deviation=0.0)
-    assert open_one.low == pytest.approx(1)
-    assert open_one.high == pytest.approx(10)
+    first = {1e-5: runs(0.2), 1e-4: runs(0.2), 1e-3: runs(0.8), 1e-2: runs(0.2)}
+    second = {1e-3: runs(0.2), 1e-4: runs(0.8), 1e-5: runs(0.2)}  # in whatever order
+    best, other = stats.best([first, second], deviation=0.03)
+    assert (best.value, best.likely(), other.value, other.likely()) == (1e-3, [1e-3], 1e-4, [1e-4])
+    assert best.around(1e-3) == pytest.approx((10**-3.5, 10**-2.5))
+    found = stats.best_ratio(best, other)
+    assert (found.value, found.low, found.high) == pytest.approx((10, 1, 100))
+    # A setting beyond the last one may be better still.
+    (last,) = stats.best([{1e-4: runs(0.2), 1e-3: runs(0.8)}], deviation=0.03)
+    assert stats.best_ratio(last, other).low == pytest.approx(1)
+    assert stats.best_ratio(last, other).high == math.inf
+    assert stats.best_ratio(other, last).low == 0
     same = runs(0.5)
-    assert (
-        stats.best_ratio({3.0: same, 1.0: same}, {2.0: same}, deviation=0.0).value == 0.5
-    )  # the lowest of those alike
+    (lowest,) = stats.best([{3.0: same, 1.0: same}], deviation=0.0)
+    assert lowest.value == 1.0
+    with pytest.raises(ValueError, match="at least one"):
+        stats.best([{1.0: same}, {}], deviation=0.0)
 
 
-def test_the_best_setting_of_one_seed_is_as_uncertain_as_seeds_are():
-    def runs(right, seeds=1):
+@pytest.mark.parametrize(("seeds", "likely"), [(1, [1e-4, 1e-3]), (9, [1e-4])])
+def test_the_best_setting_is_as_uncertain_as_seeds_are(seeds, likely):
+    def runs(right):
         return [{str(at): float(at < right) for at in range(200)}] * seeds
 
-    for seeds, high in ((1, 10), (2, 1)):
-        first = {1e-4: runs(100, seeds), 1e-3: runs(96, seeds)}
-        found = stats.best_ratio(first, {1e-4: runs(100, seeds)}, deviation=0.03)
-        assert (found.value, found.high) == (pytest.approx(1), pytest.approx(high))
+    (best,) = stats.best([{1e-4: runs(108), 1e-3: runs(100)}], deviation=0.03)
+    assert best.value == 1e-4
+    assert best.likely() == likely
 
 
 def test_intervals_cover_the_truth():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from statistics import fmean
 from typing import Any
 
 from matplotlib import style, ticker
@@ -54,6 +53,7 @@ def _curves(made: Figure, study: Study, found: Found) -> None:
     lines = [name for name in study.series if found.along(name)]
     values = sorted({value for name in lines for value in found.along(name)})
     spread = (values[-1] / values[0]) ** GAP
+    crosses: list[tuple[float, float]] = []
     for at, name in enumerate(lines):
         shift = spread ** (at - (len(lines) - 1) / 2)
         places = found.along(name)
@@ -63,12 +63,20 @@ def _curves(made: Figure, study: Study, found: Found) -> None:
             [100 * (one.value - one.low) for one in quality],
             [100 * (one.high - one.value) for one in quality],
         ]
-        panels[0].errorbar(
-            along, [100 * one.value for one in quality], yerr=ends, capsize=3, **_line(study, name)
-        )
+        means = [100 * one.value for one in quality]
+        panels[0].errorbar(along, means, yerr=ends, capsize=3, **_line(study, name))
+        crosses += [
+            (at, mean)
+            for at, mean, place in zip(along, means, places.values(), strict=True)
+            if place in found.diverged
+        ]
         if study.costs:
             seconds = [_seconds(found.timed(place)) for place in places.values()]
             panels[1].plot(list(places), seconds, **_line(study, name))
+    if crosses:
+        label = "a seed diverged (counts as 0%)"
+        across, up = zip(*crosses, strict=True)
+        panels[0].plot(across, up, "kx", markersize=9, zorder=5, label=label)
     panels[0].set_ylabel("quality, %, with 95% interval")
     if study.costs:
         panels[1].set_ylabel("training seconds")
@@ -121,4 +129,5 @@ def _line(study: Study, name: str) -> dict[str, Any]:
 
 
 def _seconds(cells: Sequence[Result]) -> float:
-    return fmean(cell.phases["train"].seconds for cell in cells) if cells else math.nan
+    """The best seed's: whatever else the machine did can only have added to the others'."""
+    return min((cell.phases["train"].seconds for cell in cells), default=math.nan)

@@ -12,6 +12,7 @@ from scipy.special import stdtrit
 
 from harness import paired
 from harness.aligned import Seeded, average
+from harness.paired import Spread
 from harness.report import words
 from harness.result import Point, Result
 from harness.stats import Interval
@@ -51,30 +52,33 @@ class Contrast:
 
 
 def contrast(found: Found, first: Place, second: Place) -> Contrast | None:
-    """Quality of the first place minus that of the second; None unless both have results."""
+    """Quality of the first place minus that of the second; None unless both have a seed in common."""
     return mean_contrast(found, [(first, second)])
 
 
 def mean_contrast(found: Found, pairs: Sequence[tuple[Place, Place]]) -> Contrast | None:
-    """Mean difference over pairs of places; None if no pair has results on both sides.
+    """Mean difference over pairs of places, on the seeds that all of them ran; None if there are none.
 
-    Scores are averaged item by item and seed by seed first: the pairs share both.
+    Scores are averaged item by item and seed by seed first: the pairs share both. How much seeds move a mean
+    is known from the study's single places: for a mean over several pairs too much rather than too little.
     """
-    known = [(found.runs(one), found.runs(other)) for one, other in pairs if {one, other} <= set(found.cells)]
+    known = [(found.runs(one), found.runs(other)) for one, other in pairs if one in found and other in found]
     if not known:
         return None
     first, second = average([one for one, _ in known]), average([other for _, other in known])
-    if shared := sorted(first.keys() & second.keys()):  # what a seed moves on both sides drops out
-        first, second = ({seed: side[seed] for seed in shared} for side in (first, second))
-    if not first or not second:
+    shared = sorted(first.keys() & second.keys())  # what a seed moves on both sides drops out
+    if not shared:
         return None
-    return _contrast(first, second)
+    first, second = ({seed: side[seed] for seed in shared} for side in (first, second))
+    return _contrast(first, second, found.spread)
 
 
-def _contrast(first: Seeded, second: Seeded) -> Contrast:
+def _contrast(first: Seeded, second: Seeded, spread: Spread) -> Contrast:
     # Methods that happened to answer alike are not thereby the same.
     effect = replace(paired.effect(second, first, seeded=True), identical=False)
-    tested = paired.combine([effect], paired.pool([effect]))
+    # Seeds can move what a study is about, such as a high rate, more than the rest: then by what they show.
+    own = max(spread.variance, effect.between if effect.degrees else 0.0)
+    tested = paired.combine([effect], replace(spread, variance=own))
     low, high = tested.interval(LEVEL)
     return Contrast(
         between=Interval(value=tested.value, low=low, high=high),
@@ -84,11 +88,20 @@ def _contrast(first: Seeded, second: Seeded) -> Contrast:
     )
 
 
-def slowdown(found: Found, first: Place, second: Place) -> Interval | None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Slowdown:
+    """How many times as long something takes, with its 95% interval over so many seeds."""
+
+    ratio: Interval
+    seeds: int
+
+
+def slowdown(found: Found, first: Place, second: Place) -> Slowdown | None:
     """How many times as long a training step of the first place takes: the geometric mean over steps.
 
     Steps are paired: with the same seed, both saw the same batches in the same order on the same machine. The
-    interval is over seeds, as steps of one run have its luck in common; of a single seed over its steps.
+    interval is over seeds, as steps of one run have its luck in common; of a single seed over its steps,
+    which leaves out what another run would change.
 
     Returns:
         None unless both have two steps in common.
@@ -101,7 +114,8 @@ def slowdown(found: Found, first: Place, second: Place) -> Interval | None:
     if not known:
         return None
     mean = t_interval(known[0] if len(known) == 1 else [fmean(own) for own in known])
-    return Interval(value=math.exp(mean.value), low=math.exp(mean.low), high=math.exp(mean.high))
+    ratio = Interval(value=math.exp(mean.value), low=math.exp(mean.low), high=math.exp(mean.high))
+    return Slowdown(ratio=ratio, seeds=len(known))
 
 
 def loss_gaps(found: Found, first: Place, second: Place) -> tuple[Interval, Interval | None] | None:
@@ -148,25 +162,22 @@ def verdict(sign: int) -> Verdict:
     return ("not shown", "agrees", "disagrees")[sign]
 
 
-def within(found: Interval | None, low: float, high: float) -> Verdict:
-    """Whether a figure is in the range that the article gives for it."""
-    if found is None:
+def within(found: Slowdown | None, low: float, high: float) -> Verdict:
+    """Whether a ratio is in the range that the article gives for it; one run a side does not show it."""
+    if found is None or found.seeds < 2:
         return "not shown"
-    if side(found, low, high):
+    if side(found.ratio, low, high):
         return "disagrees"
-    return "agrees" if low <= found.low and found.high <= high else "not shown"
+    return "agrees" if low <= found.ratio.low and found.ratio.high <= high else "not shown"
 
 
-def times(found: Interval) -> str:
-    """A ratio: "1.31 times [1.24, 1.38]"."""
-    return f"{found.value:.2f} times [{found.low:.2f}, {found.high:.2f}]"
-
-
-def step_time(slower: Interval | None) -> str:
+def step_time(slower: Slowdown | None) -> str:
     """The end of a sentence on what `slowdown` found."""
     if slower is None:
         return "too few training steps were timed to compare them"
-    return f"a training step takes {times(slower)} as long"
+    ratio = slower.ratio
+    once = " in the one seed that ran" if slower.seeds == 1 else ""
+    return f"a training step takes {ratio.value:.2f} times [{ratio.low:.2f}, {ratio.high:.2f}] as long{once}"
 
 
 def count(number: int, noun: str) -> str:

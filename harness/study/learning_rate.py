@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
 from harness import stats
 from harness.budget import Budget
-from harness.paired import ASSUMED_SEED_DEVIATION
+from harness.report import words
 from harness.result import Result
+from harness.stats import Interval
 from harness.study.design import Check, Conclusion, Found, Place, Point, Study
-from harness.study.evidence import contrast, count, side, times, verdict
+from harness.study.evidence import Contrast, contrast, verdict
 from harness.text import rate
 
 FULL, LORA = "full", "lora-r16"
@@ -34,34 +38,51 @@ def conclude(found: Found) -> Conclusion | None:
     full, lora = found.along(FULL), found.along(LORA)
     if not full or not lora:
         return None
-    best = max(full, key=lambda value: (found.quality(full[value]).value, -value))
-    below = [value for value in lora if best / MOST <= value < best]
-    reduced = contrast(found, lora[below[-1]], lora[best]) if below and best in lora else None
-    apart = stats.best_ratio(
-        *(
-            {value: list(found.runs(place).values()) for value, place in line.items()}
-            for line in (lora, full)
-        ),
-        deviation=ASSUMED_SEED_DEVIATION,
+    best, own = stats.best(
+        [{value: list(found.runs(place).values()) for value, place in line.items()} for line in (full, lora)],
+        deviation=found.spread.variance**0.5,
     )
-    diverged = found.diverged.get(Place(LORA, best), ())
-    if diverged:
-        said = f"LoRA at that rate diverged in {count(len(diverged), 'seed')}"
-    elif reduced is None:
-        said = "LoRA has no results both there and at a rate 2 to 5 times lower"
-    else:
-        said = f"LoRA at {rate(below[-1])} scores {reduced.against(f'LoRA at {rate(best)}')}"
+    # What is said of the best rate has to hold for each that may be it.
+    reduced = {value: _reduced(found, lora, value) for value in best.likely()}
+    signs = {one[1].sign if one else 0 for one in reduced.values()}
+    apart = stats.best_ratio(own, best)
+    # The ends belong to the ranges of two neighbours, so that 1 is none of either's own.
+    higher = (apart.low >= 1) - (apart.high <= 1) if full.keys() == lora.keys() else 0
     return Conclusion(
-        sentence=f"Full fine-tuning is best at {rate(best)}; {said}; LoRA's best rate is {times(apart)} "
-        "full's.",
+        sentence=f"Full fine-tuning is best at {_rates(best)}; {_said(best.value, reduced[best.value])}; "
+        f"LoRA's best rate is {_times(apart)}.",
         checks=(
             Check(
                 claim="LoRA does worse at full's best rate than at 2 to 5 times less",
-                verdict="agrees" if diverged else verdict(reduced.sign if reduced else 0),
+                verdict=verdict(signs.pop() if len(signs) == 1 else 0),
             ),
-            Check(claim="LoRA wants a lower rate than full", verdict=verdict(-side(apart, 1, 1))),
+            Check(claim="LoRA wants a lower rate than full", verdict=verdict(-higher)),
         ),
     )
+
+
+def _reduced(found: Found, lora: Mapping[float, Place], value: float) -> tuple[float, Contrast] | None:
+    """The rate below `value` by as much as the article names, and LoRA there against LoRA at `value`."""
+    below = [one for one in lora if value / MOST <= one < value]
+    against = contrast(found, lora[below[-1]], lora[value]) if below and value in lora else None
+    return (below[-1], against) if against else None
+
+
+def _rates(best: stats.Best) -> str:
+    others = [rate(value) for value in best.likely() if value != best.value]
+    return f"{rate(best.value)} ({words.listed(others)} may be as good)" if others else rate(best.value)
+
+
+def _said(value: float, reduced: tuple[float, Contrast] | None) -> str:
+    if reduced is None:
+        return "LoRA has no results both there and at a rate 2 to 5 times lower"
+    return f"LoRA at {rate(reduced[0])} scores {reduced[1].against(f'LoRA at {rate(value)}')}"
+
+
+def _times(apart: Interval) -> str:
+    """A ratio of best rates with its interval, which has no end where a best rate is the last one tried."""
+    high = f"{apart.high:.2g}]" if math.isfinite(apart.high) else "no end)"
+    return f"{apart.value:.2g} times full's, from what these rates can tell [{apart.low:.2g}, {high}"
 
 
 STUDY = Study(
@@ -74,7 +95,8 @@ STUDY = Study(
     method="Full fine-tuning and LoRA of rank 16 at the same learning rates, half a decade apart. The "
     "rates are compared on test items: to locate them, not to report the best score as a result. Whether "
     "LoRA is destroyed at full's best rate is for the chart to say; the verdict asks for a loss of quality, "
-    "or divergence.",
+    "whichever of the rates that may be full's best is taken for it. The best of a grid of rates stands for "
+    "the range half way to its neighbours.",
     points=points,
     place=place,
     series=(FULL, LORA),

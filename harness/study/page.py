@@ -21,8 +21,8 @@ from harness.result import Result, Store
 from harness.study import STUDIES
 from harness.study.chart import figure
 from harness.study.design import Conclusion, Found, Study
-from harness.study.evidence import contrast
-from harness.text import printable
+from harness.study.evidence import contrast, count
+from harness.text import printable, rate
 
 FOLDER = "studies"
 """Of a run's results and of its report: where its studies are."""
@@ -56,26 +56,18 @@ def section(results: Path, reports: Path) -> str | None:
     Studies that cannot be read or drawn are no reason to leave a run without its report: it says why.
     """
     try:
-        drawn = _draw(results, reports / FOLDER)
+        drawn = draw(results, reports / FOLDER)
     except ResultError as error:
         return f"The studies cannot be shown: {words.escaped(error)}"
     return _overview(drawn, f"{FOLDER}/") if drawn else None
 
 
-def draw(results: Path, pages: Path) -> Path:
-    """Draw every study of a run into `pages`, and a page that sums them up; returns the latter's path.
+def draw(results: Path, pages: Path) -> dict[str, list[OnTask]]:
+    """Draw every study of a run that has results into `pages`, and `report.md`, which sums them up.
 
     Raises:
         ResultError: A result cannot be read or is none of the study's, or a page cannot be written.
     """
-    drawn = _draw(results, pages)
-    path = pages / "report.md"
-    write_atomic(path, f"# Studies\n\n{_overview(drawn, '')}")
-    return path
-
-
-def _draw(results: Path, pages: Path) -> dict[str, list[OnTask]]:
-    """Every study that has results, drawn: its page and its charts."""
     drawn = {}
     for study in STUDIES.values():
         folders = stored(results / FOLDER / study.name)
@@ -83,6 +75,8 @@ def _draw(results: Path, pages: Path) -> dict[str, list[OnTask]]:
             raise ResultError(f"{folders[0].parent} holds {ONE_BUDGET} ({', '.join(budgets)})")
         if cells := [cell for folder in folders for cell in Store(folder).load()]:
             drawn[study.name] = _draw_study(study, cells, pages)
+    if drawn:
+        write_atomic(pages / "report.md", f"# Studies\n\n{_overview(drawn, '')}")
     return drawn
 
 
@@ -127,7 +121,7 @@ def _on_task(study: Study, results: Sequence[Result], pages: Path) -> OnTask:
     task = results[0].task
     try:
         found = Found(results, study.place)
-        strange = [place.series for place in found.cells if place.series not in study.series]
+        strange = [place.series for place in found if place.series not in study.series]
     except (KeyError, TypeError, ValueError, IndexError) as error:
         strange = [repr(error)]
     if strange:
@@ -158,9 +152,23 @@ def _shown(study: Study, one: OnTask, prefix: str) -> dict[str, Any]:
         if conclusion
         else [],
         "table": table.markdown(_table(study, one.found)) if one.found.cells else None,
+        "diverged": _diverged(study, one.found),
         "clock": _clock(one.found),
         "unfinished": table.text_or_none(details.unfinished_table(one.results)),
     }
+
+
+def _diverged(study: Study, found: Found) -> str | None:
+    """Which places lost seeds to a training that diverged."""
+    if not found.diverged:
+        return None
+    lost = [
+        f"{words.escaped(place.series)}"
+        + (f" at {study.axis} {study.tick(place.x)}" if place.x is not None else "")
+        + f" ({count(len(seeds), 'seed')} of {len(found.runs(place))})"
+        for place, seeds in found.diverged.items()
+    ]
+    return f"Training diverged, which counts as a quality of 0%: {words.listed(lost)}."
 
 
 def _clock(found: Found) -> str | None:
@@ -172,28 +180,36 @@ def _clock(found: Found) -> str | None:
 
 
 def _table(study: Study, found: Found) -> pd.DataFrame:
-    """Every place with its quality, the difference from what it is compared with, and its training time."""
+    """Every place with its quality, the difference from what it is compared with, and how it was trained."""
     lines = []
-    for place in sorted(found.cells, key=lambda place: (study.series.index(place.series), place.x or 0)):
-        cells = found.cells[place].values()
+    for place in sorted(found, key=lambda place: (study.series.index(place.series), place.x or 0)):
+        cells = found.cells.get(place, {}).values()
         other = study.against(place)
         against = contrast(found, place, other) if other != place else None
         trained = [cell.train for cell in cells if cell.train]
         lines.append(
             {
                 "variant": words.code(place.series) if place.x is None else words.escaped(place.series),
+                "learning rate": ", ".join(sorted({rate(one.learning_rate) for one in trained}))
+                or words.ABSENT,
                 **({study.axis: study.tick(place.x)} if place.x is not None else {}),
                 "quality": words.interval(found.quality(place)),
                 "difference": words.points(against.between) if against else words.ABSENT,
                 "steps": f"{mean([one.steps for one in trained]):.0f}" if trained else words.ABSENT,
+                "loss at the end": words.nats(mean([_last_loss(cell) for cell in cells])),
                 "training time": words.seconds(
-                    mean([cell.phases["train"].seconds for cell in found.timed(place)])
+                    min((cell.phases["train"].seconds for cell in found.timed(place)), default=None)
                 ),
-                "seeds": str(len(cells)),
+                "seeds": str(len(found.runs(place))),
             }
         )
     frame = pd.DataFrame(lines)
     return frame.drop(columns="difference") if (frame["difference"] == words.ABSENT).all() else frame
+
+
+def _last_loss(cell: Result) -> float | None:
+    """Mean training loss over the last tenth of the steps, which one batch moves less than its last."""
+    return mean([point.loss for point in cell.curve[-max(1, len(cell.curve) // 10) :]])
 
 
 def _overview(drawn: dict[str, list[OnTask]], prefix: str) -> str:

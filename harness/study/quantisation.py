@@ -35,12 +35,13 @@ def conclude(found: Found) -> Conclusion | None:
 STUDY = Study(
     name="quantisation",
     title="Quantised base weights",
-    advice="The 4-bit quantization introduces negligible quality loss (typically <1% accuracy impact). "
-    "[...] Only 2-3x slower than full precision LoRA.",
+    advice="Only 2-3x slower than full precision LoRA [...] The 4-bit quantization introduces negligible "
+    "quality loss (typically <1% accuracy impact).",
     where="QLoRA: LoRA for Penny-Pinchers",
     method="LoRA of rank 16 over frozen weights as they come, in 8-bit integers, in NF4 and in FP4 "
-    "(both with double quantisation), all at LoRA's default learning rate. What few bits cost depends on "
-    "the model's size: of a model 50 times as large this says little. The report has the memory.",
+    "(both with double quantisation), all at LoRA's default learning rate, so that only the storage differs: "
+    "over NF4 a higher one may do better (the report has `qlora-r16` at its own default, and the memory). "
+    "What few bits cost depends on the model's size: of a model 50 times as large this says little.",
     points=same_budget(*(f"{name}@{RATE}" for name in (NONE, INT8, NF4, FP4))),
     place=by_method,
     series=(NONE, INT8, NF4, FP4),
