@@ -31,7 +31,7 @@ def interruptible(listener: Live, *, force: bool) -> Iterator[None]:
     except KeyboardInterrupt:
         listener.stop()
         how = (
-            "without --force the same command keeps all results"
+            "without --force the same command goes on from here"
             if force
             else "the same command goes on from here"
         )

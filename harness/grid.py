@@ -12,6 +12,7 @@ from harness.budget import RECIPE, Budget, matched, parse_match, preset
 from harness.environment import Environment
 from harness.errors import UsageError
 from harness.executor import Died, Executor
+from harness.identity import plain
 from harness.job import Prepared
 from harness.method import Method
 from harness.peftfile import PeftFile
@@ -142,9 +143,9 @@ def build(settings: Settings, executor: Executor, listener: Listener) -> Grid:
 
 
 def identify(grid: Grid, cell: Cell) -> dict[str, Any]:
-    """All that determines a cell's outcome, as plain JSON values."""
+    """All that determines a cell's outcome, as the JSON values that its result will be read back as."""
     task, method = grid.tasks[cell.task], grid.methods[cell.method]
-    return {
+    identity = {
         "task": task.name,
         "task_version": task.version,
         "task_hash": task.hash,
@@ -152,6 +153,7 @@ def identify(grid: Grid, cell: Cell) -> dict[str, Any]:
         "chat_template": grid.chat_template,
         "method": method.name,
         "method_config": dict(method.config()),
+        "method_code": registry.code_of(method),
         "learning_rates": list(method.learning_rates),
         "shots": method.shots,
         "recipe": RECIPE.to_dict(),
@@ -166,6 +168,7 @@ def identify(grid: Grid, cell: Cell) -> dict[str, Any]:
         "machine": grid.environment.machine,
         "versions": {k: v for k, v in grid.environment.versions.items() if k != "tuneoff"},
     }
+    return plain(identity)
 
 
 def _value(outcome: Any, what: str = "the device probe") -> Any:

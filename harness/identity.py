@@ -61,6 +61,12 @@ def _text(name: str, part: Any) -> str:
     return json.dumps(part, sort_keys=True)
 
 
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as they are read back from JSON: tuples become lists, whole numbers as keys text."""
+    found: dict[str, Any] = json.loads(json.dumps(values))
+    return found
+
+
 def upgraded(identity: Any) -> Any:
     """An identity with the fields that its budget lacks; whatever is none is left as it is."""
     budget = identity.get("budget") if isinstance(identity, dict) else None

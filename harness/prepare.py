@@ -17,6 +17,7 @@ from typing import Any
 from harness import environment, registry
 from harness.errors import PluginError, TuneoffError, UsageError
 from harness.executor import first_line, where
+from harness.identity import plain
 from harness.job import Job, Prepared
 from harness.method import Method
 from harness.model import ModelSource
@@ -146,7 +147,8 @@ def check_unchanged(task: Task, method: Method, job: Job) -> None:
     """
     found = {
         f"task {task.name!r}": task_hash(task, job.splits) == job.identity["task_hash"],
-        f"method {method.name!r}": dict(method.config()) == job.identity["method_config"],
+        f"method {method.name!r}": (plain(method.config()), registry.code_of(method))
+        == (job.identity["method_config"], job.identity["method_code"]),
     }
     for name, same in found.items():
         if not same:

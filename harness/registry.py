@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import fnmatch
+import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -130,6 +131,17 @@ def plugin_from_file(path: str) -> Task | Method:
     if len(found) != 1:
         raise PluginError(f"{path} defines {len(found)} task or method classes; a plugin file defines one")
     return found[0]
+
+
+def code_of(plugin: Method) -> str | None:
+    """SHA-256 of the file that defines a user's method; None for one that comes with Tuneoff.
+
+    A method's configuration need not tell all that its code does, and who works on one changes the code.
+    """
+    module = type(plugin).__module__
+    if module.partition(".")[0] == __name__.partition(".")[0]:
+        return None
+    return hashlib.sha256(Path(inspect.getfile(type(plugin))).read_bytes()).hexdigest()
 
 
 def _split(selection: str) -> list[str]:

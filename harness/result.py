@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -244,6 +244,11 @@ def _checksum(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
+def _aside(path: Path) -> Path:
+    """Where an old result waits while a new one is made in its place."""
+    return path.with_name(f"{path.name}.replaced")
+
+
 class Store:
     """Results of one run, one file a cell: `<root>/<task>/<method>/seed-<n>.json`."""
 
@@ -273,6 +278,24 @@ class Store:
             raise ResultError(f"{path}: {error}") from error
         except OSError as error:
             raise ResultError(f"cannot read {path}: {error.strerror or error}") from error
+
+    def set_aside(self, cells: Iterable[tuple[str, str, int]]) -> None:
+        """Make way for new results of these cells; the old ones stay beside, until `replaced`.
+
+        Raises:
+            ResultError: The folder cannot be written.
+        """
+        for path in (self.path(*cell) for cell in cells):
+            try:
+                path.replace(_aside(path))
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise ResultError(f"cannot move {path}: {error.strerror or error}") from error
+
+    def replaced(self, cell: tuple[str, str, int]) -> None:
+        """Remove what was set aside of a cell that has its new result."""
+        _aside(self.path(*cell)).unlink(missing_ok=True)
 
     def tidy(self) -> None:
         """Remove what writers left that were killed in the middle; only whoever holds the folder may."""

@@ -66,7 +66,9 @@ def execute(
         ) from error
     with held:
         grid.store.tidy()
-        kept = {} if force else earlier(grid, listener)
+        if force:
+            grid.store.set_aside(grid.name(cell) for cell in grid.cells)
+        kept = earlier(grid, listener)
         beside = neighbours(grid)
         check_blocks(grid, kept, beside)
         listener.start(grid.cells)
@@ -78,6 +80,7 @@ def execute(
             listener.cell(cell, result is not None)
             if result is None:
                 result = run_one(grid, cell, base, executor, listener)
+                grid.store.replaced(grid.name(cell))
             listener.result(cell, result, cell in kept)
             results.append(result)
             start = time.monotonic()

@@ -493,6 +493,50 @@ def test_a_method_that_changes_while_the_run_goes_on_stops_it(
         execute(grid, executor, log, force=False)
 
 
+OWN = '''
+from harness.methods.in_context import ZeroShot
+
+class Own(ZeroShot):
+    """A method of a user, who works on it."""
+    name, description = "own", "the base model"
+
+    def config(self):
+        return {"layers": (1, 2), "names": {1: "a"}}
+'''
+
+
+def test_a_method_whose_code_changed_is_another_one(
+    toy_folder: Path, tmp_path: Path, executor: Executor
+) -> None:
+    path = tmp_path / "own.py"
+    path.write_text(OWN)
+    chosen = settings(toy_folder, tmp_path, str(path))
+    go(chosen, executor)
+    assert go(chosen, executor)[1].kept == ["own"]  # though JSON has neither tuples nor numbers as keys
+    path.write_text(f"{OWN}\n    def prepare(self):\n        pass\n")
+    with pytest.raises(UsageError, match="made with another method_code"):
+        go(chosen, executor)
+
+
+def test_a_forced_run_that_stops_goes_on_without_force(
+    toy_folder: Path, tmp_path: Path, executor: Executor
+) -> None:
+    class Stopping(Log):
+        def cell(self, cell: Cell, kept: bool) -> None:
+            if cell.method == "few-shot":
+                raise KeyboardInterrupt
+
+    chosen = settings(toy_folder, tmp_path, "zero-shot,few-shot")
+    before, _, grid = go(chosen, executor)
+    with pytest.raises(KeyboardInterrupt):
+        execute(grid, executor, Stopping(), force=True)
+    old = tmp_path / "results" / before[0].task / "few-shot" / "seed-0.json.replaced"
+    assert Result.from_json(old.read_text()) == before[1]
+    _, log, _ = go(chosen, executor)
+    assert (log.kept, log.ran) == (["zero-shot"], ["few-shot"])
+    assert not list((tmp_path / "results").rglob("*.replaced"))
+
+
 def test_two_tasks_of_one_name_are_refused(toy_folder: Path, tmp_path: Path, executor: Executor) -> None:
     (tmp_path / "other").mkdir()
     first, second = rows_file(tmp_path / "mine.jsonl"), rows_file(tmp_path / "other" / "mine.jsonl")
