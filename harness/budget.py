@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 
 from harness.errors import UsageError, unknown
@@ -71,10 +72,12 @@ class Budget:
                 raise UsageError(
                     f"budget field {field.name} must be a whole number of at least {least}, not {value!r}"
                 )
-        if self.train_seconds is not None and self.train_seconds >= self.timeout_seconds:
+        runs = 1 + cost(self.trials)
+        if self.train_seconds is not None and runs * self.train_seconds >= self.timeout_seconds:
+            tried = f" and {self.trials} trials" if self.trials > 1 else ""
             raise UsageError(
-                f"{self.train_seconds} seconds of training do not fit into a cell, which this budget stops "
-                f"after {self.timeout_seconds}; allow less, or take a larger budget"
+                f"{self.train_seconds} seconds of training{tried} do not fit into a cell, which this budget "
+                f"stops after {self.timeout_seconds}; allow less, or take a larger budget"
             )
 
     @property
@@ -85,6 +88,18 @@ class Budget:
     def to_dict(self) -> dict[str, int | str | None]:
         """Plain fields, for a result file."""
         return asdict(self)
+
+
+def rungs(trials: int) -> Iterator[tuple[int, float]]:
+    """How many rates each rung of `tune` tries, and for what share of a full run; none without a choice."""
+    count = max(trials - 1, 0).bit_length()
+    for rung in range(count):
+        yield -(-trials // 2**rung), 0.5 ** (count - rung)
+
+
+def cost(trials: int) -> float:
+    """All trials of a cell together in units of one full run."""
+    return sum(count * share for count, share in rungs(trials))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

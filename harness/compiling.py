@@ -23,7 +23,7 @@ COMPILED_WORK = 5e12
 """Training operations from which compiling pays: it takes seconds a cell even when all code is on disk."""
 
 WARM_ROWS = 2
-"""Rows of the batch that is compiled with: one row would make a special case of one row."""
+"""Rows of the batch that is compiled with; one row is a case of its own, compiled as well where it occurs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,10 +66,14 @@ def compile_blocks(model: PreTrainedModel, batches: Sequence[Batch]) -> Compiled
     for block in repeated[1:]:
         block.compile(dynamic=True)
     random_state = torch.get_rng_state()
-    sample = head_of(min(batches, key=lambda batch: batch.ids.shape[1]), WARM_ROWS)
+    several = [batch for batch in batches if len(batch.ids) >= WARM_ROWS]
+    narrowest = min(several or batches, key=lambda batch: batch.ids.shape[1])
+    sizes = [WARM_ROWS] * bool(several) + [1] * (len(several) < len(batches))
     model.train()
     try:
-        target_loss(model, sample.to(str(model.device))).backward()  # type: ignore[no-untyped-call]
+        for rows in sizes:
+            sample = head_of(narrowest, rows)
+            target_loss(model, sample.to(str(model.device))).backward()  # type: ignore[no-untyped-call]
     except _compiler_errors() as error:
         release(model)
         return Compiled(compiled=False, reason=str(error).strip().partition("\n")[0])

@@ -125,6 +125,17 @@ class Encoder:
         ids, truncated = self.prompt(prompt, room=len(answer))
         return Encoded(ids=(*ids, *answer), target_start=len(ids), truncated=truncated or cut)
 
+    def clipped(self, prompt: str, target: str) -> tuple[str, str]:
+        """A shot, cut as a training sequence is where it would not fit into one."""
+        if not self.pair(prompt, target).truncated:
+            return prompt, target
+        answer = self.text(self.follow(prompt, target))[: self.max_length // 2 - 1]
+        ids, _ = self.prompt(prompt, room=len(answer) + 1)
+        around = [len(part) for part in self._around(())]
+        kept = ids[around[0] : len(ids) - around[1]]
+        text, answered = (str(self.tokenizer.decode(part)) for part in (kept, answer))
+        return text, answered
+
     def _around(self, shots: Shots) -> tuple[list[int], list[int]]:
         """Ids before and after the prompt's own."""
         if not self.chat:

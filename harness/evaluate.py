@@ -200,14 +200,15 @@ class Evaluator:
                 use_cache=True,
             ).logits
         self.tokens += int(mask.sum()) + count * extra
-        log_likelihood = logits.view(count, len(columns), -1).float().log_softmax(dim=-1)
-
         scores = torch.empty(count, len(choices), device=self.device)
-        start = 1
-        for label, choice in enumerate(choices):
-            slots = [0, *range(start, start + len(choice) - 1)]
-            start += len(choice) - 1
-            scores[:, label] = log_likelihood[:, slots, choice].sum(dim=1)
+        # Row by row: with many labels, the whole batch's likelihoods of all tokens would take gigabytes.
+        for row, own in enumerate(logits.view(count, len(columns), -1)):
+            log_likelihood = own.float().log_softmax(dim=-1)
+            start = 1
+            for label, choice in enumerate(choices):
+                slots = [0, *range(start, start + len(choice) - 1)]
+                start += len(choice) - 1
+                scores[row, label] = log_likelihood[slots, choice].sum()
         return scores
 
     def _decode(self, ids: list[int]) -> str:

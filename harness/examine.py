@@ -84,14 +84,20 @@ class Examiner:
             name=self.task.metric, value=value, ci_low=interval.low, ci_high=interval.high, n=len(items)
         )
 
-    def settings(self) -> dict[str, Any]:
-        """How answers were got, for the result file."""
+    def settings(self, shots: int) -> dict[str, Any]:
+        """How answers were got, for the result file; how many of the method's shots found room if not all."""
+        fewer = {"shots": len(self.shots)} if len(self.shots) < shots else {}
         if self.task.labels is not None:
-            return {"decoding": "label likelihood", "normalisation": "none: sum over the label's tokens"}
+            return {
+                "decoding": "label likelihood",
+                "normalisation": "none: sum over the label's tokens",
+                **fewer,
+            }
         return {
             "decoding": "greedy",
             "max_new_tokens": self.max_new_tokens,
             "stop": self.task.stop or "end token",
+            **fewer,
         }
 
     def _item(self, example: Example, answer: Answer) -> Item:

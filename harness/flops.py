@@ -148,13 +148,18 @@ def step_formula(model: PreTrainedModel, *, rows: int, width: int, targets: int,
 
 
 def forward_formula(model: PreTrainedModel, tokens: int) -> float:
-    """Operations of running `tokens` tokens forwards: 2 an element of every linear layer but the head.
+    """Operations of running `tokens` tokens forwards: 2 an element of every linear layer and adapter matrix.
 
     Attention scores and the head, which sees few positions, are left out.
     """
     head = model.get_output_embeddings()
-    layers = (m for m in model.modules() if isinstance(m, torch.nn.Linear) and m is not head)
-    return 2.0 * tokens * sum(_elements(layer) for layer in layers)
+    elements = 0
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear) and module is not head:
+            elements += _elements(module)
+        elif isinstance(module, torch.nn.ParameterDict):
+            elements += sum(_multiplied(factor, model.config.vocab_size) for factor in module.values())
+    return 2.0 * tokens * elements
 
 
 def _multiplied(factor: Any, vocabulary: int) -> int:

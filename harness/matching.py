@@ -33,14 +33,17 @@ class Supply:
 
     def first(self, count: int) -> list[Batch]:
         """The first `count` batches."""
-        self._made += itertools.islice(self._stream, max(0, count - len(self._made)))
+        self._make(count)
         return self._made[:count]
 
     def after(self, count: int) -> Iterator[Batch]:
         """All batches after the first `count`."""
         for index in itertools.count(count):
-            self.first(index + 1)
+            self._make(index + 1)
             yield self._made[index]
+
+    def _make(self, count: int) -> None:
+        self._made += itertools.islice(self._stream, max(0, count - len(self._made)))
 
 
 def positions(batches: Iterable[Batch]) -> int:

@@ -21,7 +21,7 @@ from harness.vetting import FILES, PICKLE, REMOTE_CODE, TRUSTED_FILES, files, ve
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 EMBEDDED = "embedded"
 WEIGHTS_A_BYTE = 4
@@ -113,17 +113,25 @@ class ModelSource:
         with self._readable("with its tokenizer"):
             return AutoTokenizer.from_pretrained(self.path, trust_remote_code=REMOTE_CODE in self.trust)
 
+    def positions(self) -> int | None:
+        """How many tokens in a row the model was made for, None where its configuration does not say."""
+        found = getattr(self._config().get_text_config(), "max_position_embeddings", None)
+        return found if isinstance(found, int) else None
+
+    def _config(self) -> PretrainedConfig:
+        from transformers import AutoConfig
+
+        return AutoConfig.from_pretrained(self.path, trust_remote_code=REMOTE_CODE in self.trust)
+
     def empty(self, device: str = "meta") -> PreTrainedModel:
         """The model without its weights, as `load` would make it; nothing is read but its configuration."""
         import torch
-        from transformers import AutoConfig, AutoModelForCausalLM
+        from transformers import AutoModelForCausalLM
 
-        trust = REMOTE_CODE in self.trust
-        config = AutoConfig.from_pretrained(self.path, trust_remote_code=trust)
         with torch.device(device):
             model: PreTrainedModel = AutoModelForCausalLM.from_config(
-                config,
-                trust_remote_code=trust,
+                self._config(),
+                trust_remote_code=REMOTE_CODE in self.trust,
                 dtype=getattr(torch, self.precision),
                 attn_implementation=self._attention,
             )

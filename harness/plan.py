@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.budget import CHECKPOINT_ITEMS, Budget
+from harness.budget import CHECKPOINT_ITEMS, Budget, cost
 from harness.environment import Environment
 from harness.method import Method
-from harness.tune import cost
 
 # Fitted to stored runs on two cores, and a test holds the estimate to some of them; of GPUs it is a guess.
 READING_SHARE = 0.6

@@ -87,15 +87,16 @@ class Stopwatch:
         self._total: Phase | None = None
         self._gpu: GpuMeter | None = None
         self._joules: float | None = None
+        self._reset = False
         self._start = 0.0
 
     def start(self, *, trim: bool) -> None:
-        """Begin a stretch with peaks reset; `trim` hands the allocator's free memory back before."""
+        """Begin a stretch with peaks reset; `trim` hands the allocators' free memory back before."""
         self._gpu = GpuMeter() if self._device == "cuda" else None
         self._synchronise()
         if trim:
-            release_freed_memory()
-        reset_peak(self._device)
+            release_freed_memory(self._device)
+        self._reset = reset_peak(self._device)
         if self._gpu:
             self._gpu.start()
         else:
@@ -108,7 +109,8 @@ class Stopwatch:
         seconds = time.perf_counter() - self._start
         readings = self._gpu.stop() if self._gpu else {}
         self._gpu = None
-        peak, reserved = peak_bytes(self._device)
+        # A peak that cannot be reset is an earlier phase's as well.
+        peak, reserved = peak_bytes(self._device) if self._reset else (None, None)
         before, after = self._joules, _rapl_joules()
         if before is not None and after is not None and after >= before:  # the counter wraps around
             readings["energy_joules"] = after - before
@@ -173,8 +175,10 @@ def keep_freed_memory() -> None:
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def release_freed_memory() -> None:
-    """Hand the allocator's free memory back to the kernel."""
+def release_freed_memory(device: str) -> None:
+    """Hand free memory back: torch's to the GPU, the C allocator's to the kernel."""
+    if device == "cuda":
+        torch.cuda.empty_cache()
     libc = _glibc()
     if libc is not None:
         libc.malloc_trim(0)
@@ -187,26 +191,28 @@ def _glibc() -> ctypes.CDLL | None:
     return libc if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim") else None
 
 
-def reset_peak(device: str) -> None:
-    """Start a new peak: torch's statistics on a GPU, the resident set's high-water mark on Linux."""
+def reset_peak(device: str) -> bool:
+    """Start a new peak: torch's statistics on a GPU, the resident set's high-water mark on Linux.
+
+    Returns:
+        Whether that can be done: only Linux has such a mark, and some containers forbid to reset it.
+    """
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    elif (PROC / "clear_refs").exists():
-        # 5 resets VmHWM (Linux, proc_pid_clear_refs(5)); some containers forbid it.
-        with contextlib.suppress(PermissionError):
-            (PROC / "clear_refs").write_text("5")
+        return True
+    try:
+        (PROC / "clear_refs").write_text("5")  # resets VmHWM (Linux, proc_pid_clear_refs(5))
+    except OSError:
+        return False
+    return True
 
 
 def peak_bytes(device: str) -> tuple[int | None, int | None]:
     """Peak since `reset_peak`: (allocated or resident, reserved or None), in bytes."""
     if device == "cuda":
         return torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
-    status = PROC / "status"
-    if status.exists():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024, None
-    return psutil.Process().memory_info().rss, None
+    marks = [line for line in (PROC / "status").read_text().splitlines() if line.startswith("VmHWM:")]
+    return int(marks[0].split()[1]) * 1024, None
 
 
 def _rapl_joules() -> float | None:

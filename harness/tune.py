@@ -10,23 +10,12 @@ of its seconds where the budget matches those, else of its steps.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
+from harness.budget import rungs
 from harness.result import Trial
 
 PROTOCOL = "successive halving, on dev"
-
-
-def rungs(trials: int) -> Iterator[tuple[int, float]]:
-    """How many rates each rung tries, and for what share of a full run; none where there is no choice."""
-    count = max(trials - 1, 0).bit_length()
-    for rung in range(count):
-        yield -(-trials // 2**rung), 0.5 ** (count - rung)
-
-
-def cost(trials: int) -> float:
-    """All trials together in units of one full run."""
-    return sum(count * share for count, share in rungs(trials))
 
 
 def choose(

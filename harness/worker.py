@@ -15,7 +15,7 @@ import transformers  # noqa: F401 -- so that forked cells find it loaded
 
 from harness import adapter, matching, merging, registry, sandbox, tune
 from harness.checkpoints import Checkpoints
-from harness.data import Batch, Encoder, batches, draw, head_of, solved
+from harness.data import Batch, Encoder, Shots, batches, draw, head_of, solved
 from harness.engine import engine
 from harness.examine import Examiner
 from harness.extras import Merged, Retention
@@ -113,7 +113,7 @@ class _Cell:
             base,
             items=tested.items,
             metric=self.examiner.metric(tested.items, self.test_examples),
-            generation=self.examiner.settings(),
+            generation=self.examiner.settings(self.method.shots),
             merged=self._merged(),
             flops={**(base.flops or {"train": None, "train_formula": None}),
                    "evaluate": forward_formula(self.model, tested.tokens)},
@@ -197,7 +197,7 @@ class _Cell:
             task=task,
             encoder=self.encoder,
             engine=self.engine,
-            shots=solved(task, self.train_examples, self.method.shots, self.job.seed),
+            shots=self._shots(),
             max_new_tokens=min(budget.max_new_tokens, math.ceil(TARGET_SLACK * longest)),
             device=self.device,
             send=self.send,
@@ -209,6 +209,16 @@ class _Cell:
             # One sequence of median length stands for all in the count of operations.
             middle = sorted(encoded, key=lambda sequence: len(sequence.ids))[len(encoded) // 2]
             (self.twice,) = batches([middle, middle], batch_size=2, epochs=1, seed=seed, pad=pad)
+
+    def _shots(self) -> Shots:
+        """The method's shots, as many as the model has positions for before a prompt and its answer."""
+        drawn = solved(self.task, self.train_examples, self.method.shots, self.job.seed)
+        shots = tuple(self.encoder.clipped(*shot) for shot in drawn)
+        positions = self.job.source.positions() if shots else None
+        rest = self.budget.max_length + self.budget.max_new_tokens
+        while shots and positions and len(self.encoder.prompt("", shots=shots)[0]) + rest > positions:
+            shots = shots[:-1]
+        return shots
 
     def _calibrated(self) -> int:
         """Steps that equal operations or equal seconds give the method, found on a throwaway model."""

@@ -128,6 +128,16 @@ def test_long_prompts_lose_their_middle_and_targets_get_half_at_most(encoder: En
     assert len(long.ids) - long.target_start == 20
 
 
+def test_a_shot_is_cut_as_a_training_sequence_is(encoder: Encoder) -> None:
+    assert encoder.clipped("Say:", "yes") == ("Say:", "yes")
+    prompt, target = encoder.clipped("a" * 100 + "END:", "yes")
+    assert prompt.startswith("aaa")
+    assert prompt.endswith("END:")
+    assert target == " yes"
+    assert len(encoder.pair(prompt, target).ids) == 40
+    assert len(encoder.clipped("Say:", "b" * 100)[1]) == 19
+
+
 def test_text_that_spells_a_special_token_stays_text(encoder: Encoder) -> None:
     assert encoder.end not in encoder.text("an </s> inside")
 

@@ -82,6 +82,13 @@ def test_seconds_must_fit_into_a_cell(seconds: int, said: str) -> None:
         matched(preset("quick"), "seconds", seconds)
 
 
+def test_seconds_of_trials_must_fit_into_a_cell_too() -> None:
+    standard = preset("standard")  # of which three trials cost another 1.75 full runs
+    assert matched(standard, "seconds", 5000).train_seconds == 5000
+    with pytest.raises(UsageError, match="6000 seconds of training and 3 trials do not fit into a cell"):
+        matched(standard, "seconds", 6000)
+
+
 def test_seconds_belong_to_their_kind_of_budget() -> None:
     with pytest.raises(UsageError, match="only then"):
         replace(preset("quick"), train_seconds=5)

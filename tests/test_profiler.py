@@ -3,11 +3,13 @@
 import sys
 import time
 import types
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from harness import profiler
 from harness.errors import UsageError
 from harness.profiler import GpuMeter, Profiler, joined
 from harness.result import Phase
@@ -46,6 +48,15 @@ def test_phases_neither_nest_nor_repeat() -> None:
         pass
     with pytest.raises(UsageError, match="cannot start"), profiler.phase("a"):
         pass
+
+
+def test_a_peak_that_cannot_be_reset_is_not_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(profiler, "PROC", tmp_path / "missing")
+    watched = Profiler("cpu")
+    with watched.phase("one"):
+        pass
+    assert watched.phases["one"].peak_bytes is None
+    assert watched.phases["one"].seconds > 0
 
 
 def test_a_block_apart_is_in_no_figure_of_the_phase_around_it() -> None:

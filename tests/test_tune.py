@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from harness import registry
+from harness.budget import cost, rungs
 from harness.examine import Examined, Examiner
 from harness.result import Trial
 from harness.task import Example
-from harness.tune import choose, cost, rungs
+from harness.tune import choose
 from tests.test_matching import cells
 
 
