@@ -101,7 +101,7 @@ def everywhere(text: str) -> list[Result]:
 def test_the_report_repeats_the_switches() -> None:
     cell = synthetic.cell("legal_license", "full")
     cell.identity["model"]["trust"] = [PICKLE, REMOTE_CODE]
-    assert "--trust-pickle --trust-remote-code" in reproduce.command([cell], ["legal_license"], ["full"])
+    assert "--trust-pickle --trust-remote-code" in reproduce.commands([cell], ["legal_license"], ["full"])[0]
 
 
 class Page(HTMLParser):

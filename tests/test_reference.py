@@ -6,12 +6,12 @@ import pytest
 
 from harness import registry
 from harness.identity import SHARED, mixed
-from harness.prepare import baselines
 from harness.report import readme_block, render
 from harness.report.comparisons import Comparisons, compare
 from harness.report.rows import board
 from harness.result import Result, Store
 from harness.stats import Interval
+from harness.study.page import section
 
 ROOT = Path(__file__).parent.parent
 
@@ -61,17 +61,6 @@ def test_most_tasks_tell_full_fine_tuning_from_the_untouched_model(comparisons: 
     assert alike == {"gsm_symbolic", "humaneval"}
 
 
-def test_answers_without_a_model_score_what_is_stored(reference: list[Result]) -> None:
-    for result in reference:
-        if result.method == "zero-shot":
-            task = registry.task(result.task)
-            splits = task.load()
-            found = baselines(task, splits, splits.test[: len(result.items)])
-            assert result.baselines is not None
-            assert found == pytest.approx(dict(result.baselines)), task.name
-            assert max(found.values()) < 0.6
-
-
 def test_readme_shows_the_stored_results(reference: list[Result]) -> None:
     assert readme_block(reference, folder="reports/reference") in (ROOT / "README.md").read_text(
         encoding="utf-8"
@@ -79,8 +68,15 @@ def test_readme_shows_the_stored_results(reference: list[Result]) -> None:
 
 
 def test_the_committed_report_is_what_the_results_render_to(reference: list[Result], tmp_path: Path) -> None:
-    page = render(reference, tmp_path, name="reference").read_text(encoding="utf-8")
-    assert page == (ROOT / "reports" / "reference" / "report.md").read_text(encoding="utf-8")
+    studies = section(ROOT / "results" / "reference", tmp_path)
+    page = render(reference, tmp_path, name="reference", studies=studies).read_text(encoding="utf-8")
+    committed = ROOT / "reports" / "reference"
+    assert page == (committed / "report.md").read_text(encoding="utf-8")
+    assert _pages(tmp_path / "studies") == _pages(committed / "studies")
+
+
+def _pages(folder: Path) -> dict[str, str]:
+    return {page.name: page.read_text(encoding="utf-8") for page in folder.glob("*.md")}
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -10,10 +11,13 @@ import pytest
 
 from harness import registry
 from harness.assets import embedded_model
+from harness.prepare import baselines
+from harness.result import Store
 from harness.task import Splits, Task
 
 SMALL = {"security_weakness": 900}  # CWE has no more texts
 TOKENS = 128
+REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 
 
 @pytest.fixture(scope="module", params=registry.tasks())
@@ -56,3 +60,13 @@ def test_no_prompt_of_dev_or_test_repeats_or_is_seen_in_training(loaded: tuple[T
     held_out = {task.prompt(example) for example in (*splits.dev, *splits.test)}
     assert len(held_out) == len(splits.dev) + len(splits.test)
     assert not held_out & {task.prompt(example) for example in splits.train}
+
+
+def test_answers_without_a_model_score_what_the_reference_run_stored(loaded: tuple[Task, Splits]) -> None:
+    task, splits = loaded
+    store = Store(REFERENCE)
+    stored = store.read(store.path(task.name, "zero-shot", 0))
+    found = baselines(task, splits, splits.test[: len(stored.items)])
+    assert stored.baselines is not None
+    assert found == pytest.approx(dict(stored.baselines))
+    assert max(found.values()) < 0.6

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -178,13 +179,16 @@ def name_lines(figure: Figure | SubFigure, methods: Sequence[str]) -> None:
 
 
 def phases(rows: Board) -> Figure | None:
-    """Where the seconds of a cell went: phases stacked, a bar a method, mean over tasks and seeds."""
+    """Where the seconds of a cell went: phases stacked, a bar a method; means over seeds, then over tasks."""
     spent: dict[str, dict[str, float]] = {}
     for method in reversed(methods_of(rows)):
-        cells = [cell for own in rows.values() for cell in own[method].timed]
-        names = {name for cell in cells for name in cell.phases}
+        tasks = [own[method].timed for own in rows.values() if own[method].timed]
+        names = {name for cells in tasks for cell in cells for name in cell.phases}
         spent[method] = {
-            name: sum(cell.phases[name].seconds for cell in cells if name in cell.phases) / len(cells)
+            name: fmean(
+                fmean(cell.phases[name].seconds if name in cell.phases else 0.0 for cell in cells)
+                for cells in tasks
+            )
             for name in names
         }
     known = list(PHASES)

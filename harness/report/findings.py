@@ -75,21 +75,23 @@ def _precisions(cells: Sequence[Result]) -> str:
 
 def _several_clocks(rows: Board) -> list[str]:
     """A sentence on tasks that were timed on other machines than others were."""
-    tasks: dict[tuple[str, str], list[str]] = {}
+    tasks: dict[tuple[str, str, str], list[str]] = {}
     for task, own in rows.items():
         timed = next((cell for row in own.values() for cell in row.timed), None)
         if timed is not None:
             name = str(timed.environment.get("device_name", "an unknown processor"))
-            tasks.setdefault((str(timed.identity.get("machine")), name), []).append(task)
+            place = (str(timed.identity.get("machine")), name, str(timed.identity.get("precision")))
+            tasks.setdefault(place, []).append(task)
     if len(tasks) < 2:
         return []
     places = [
-        f"{words.names(own)} on {words.escaped(name)} ({machine[:6]})"
-        for (machine, name), own in tasks.items()
+        f"{words.names(own)} on {words.escaped(name)} ({machine[:6]}) in {words.code(precision)}"
+        for (machine, name, precision), own in tasks.items()
     ]
     return [
-        f"Seconds compare within a task, not between tasks, which were timed on several machines: "
-        f"{'; '.join(places)}. Means of seconds over them weigh the slower machine's more."
+        f"Seconds and memory compare within a task, not between tasks, which were measured on several "
+        f"machines: {'; '.join(places)}. Means of seconds over them weigh the slower machine's more, and "
+        "those of memory what computes in more bytes."
     ]
 
 

@@ -170,7 +170,7 @@ def _page(results: Sequence[Result], folder: Path, *, name: str, studies: str | 
         merged=table.text_or_none(merging.merged_table(rows)),
         beyond=merging.beyond_rounding(rows),
         trials=table.text_or_none(details.trials_table(results)),
-        command=reproduce.command(results, list(rows), methods_of(rows)),
+        commands=reproduce.commands(results, list(rows), methods_of(rows)),
         settings=reproduce.settings(results, methods_of(rows)),
     )
     return tidy(text)

@@ -51,13 +51,30 @@ def kind(results: Sequence[Result]) -> str:
     return " ".join(said[match] for match in _identified(results, "budget", "match") if match in said)
 
 
-def command(results: Sequence[Result], tasks: Sequence[str], methods: Sequence[str]) -> str:
-    """The command line that runs these cells; one line whatever the names hold."""
+def commands(results: Sequence[Result], tasks: Sequence[str], methods: Sequence[str]) -> list[str]:
+    """The command lines that run these cells: one for all tasks that ran alike.
+
+    Args:
+        results: The cells.
+        tasks: Names of their tasks, in the order to run them in.
+        methods: Likewise of their methods.
+    """
+    alike: dict[tuple[tuple[str, ...], int], list[str]] = {}
+    for task in tasks:
+        own = [cell for cell in results if cell.task == task]
+        ran = {cell.method for cell in own}
+        seeds = 1 + max(cell.seed for cell in own)
+        alike.setdefault((tuple(name for name in methods if name in ran), seeds), []).append(task)
+    return [_command(results, named, ran, seeds) for (ran, seeds), named in alike.items()]
+
+
+def _command(results: Sequence[Result], tasks: Sequence[str], methods: Sequence[str], seeds: int) -> str:
+    """One line whatever the names hold."""
     budgets, models = _identified(results, "budget", "name"), _identified(results, "model", "source")
     parts = ["python -m harness run", f"--tasks {_argument(tasks)}", f"--methods {_argument(methods)}"]
     parts += [f"--budget {_argument(budgets[:1])}"] if budgets else []
     parts += [f"--match {_argument([match])}"] if (match := _matched(results)) else []
-    parts += [f"--seeds {len({cell.seed for cell in results})}"]
+    parts += [f"--seeds {seeds}"]
     parts += [f"--model {_argument(models[:1])}"] if models else []
     parts += ["--data hub"] if _known_of(results, "data") == ["hub"] else []
     trust = {name for cell in results for name in (cell.identity.get("model") or {}).get("trust") or ()}

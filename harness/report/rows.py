@@ -19,6 +19,9 @@ from harness.stats import Interval, Runs
 class Row:
     """What one method did on one task. Costs are means over the seeds that ended ok, None where unknown.
 
+    Seconds and energy are the best seed's instead: whatever else a machine does can only add to them, and
+    what it adds to one seed would stay in a mean over few.
+
     Attributes:
         cells: Its results, by seed, whatever their status.
         ok: Those that ended ok; all figures come from them.
@@ -199,12 +202,16 @@ def mean(values: Sequence[float | None]) -> float | None:
     return fmean(known) if known else None
 
 
-def mean_spread(rows: Sequence[Row]) -> tuple[float | None, int]:
-    """Root mean square of a method's deviations between seeds over its tasks, and the fewest seeds there."""
+def mean_spread(rows: Sequence[Row]) -> tuple[float | None, int, int]:
+    """Root mean square of a method's deviations between seeds, the fewest seeds, and on how many tasks.
+
+    Tasks that ran with one seed show none and are left out.
+    """
     known = [(row.seed_deviation, len(row.runs)) for row in rows if row.seed_deviation is not None]
     if not known:
-        return None, 0
-    return fmean(deviation**2 for deviation, _ in known) ** 0.5, min(seeds for _, seeds in known)
+        return None, 0, 0
+    deviation = fmean(deviation**2 for deviation, _ in known) ** 0.5
+    return deviation, min(seeds for _, seeds in known), len(known)
 
 
 def _row(task: str, method: str, cells: list[Result], machine: Any) -> Row:
@@ -224,11 +231,11 @@ def _row(task: str, method: str, cells: list[Result], machine: Any) -> Row:
         seeded=any(one.seeded for one in outcomes),
         quality=stats.runs_interval(runs) if items else None,
         items=items,
-        seconds=_train(timed, lambda phase: phase.seconds),
-        peak_bytes=_train(timed, lambda phase: phase.peak_bytes),
+        seconds=min(_train(timed, lambda phase: phase.seconds), default=None),
+        peak_bytes=mean(_train(timed, lambda phase: phase.peak_bytes)),
         steps=mean([cell.train.steps for cell in ok if cell.train]),
         examples=mean([cell.train.examples for cell in ok if cell.train]),
-        joules=_train(timed, lambda phase: phase.energy_joules),
+        joules=min(_train(timed, lambda phase: phase.energy_joules), default=None),
         flops=mean([(cell.flops or {}).get("train") for cell in ok]),
         trainable=mean([(cell.parameters or {}).get("trainable") if cell.train else 0 for cell in ok]),
         total=mean([(cell.parameters or {}).get("total") for cell in ok]),
@@ -237,8 +244,10 @@ def _row(task: str, method: str, cells: list[Result], machine: Any) -> Row:
     )
 
 
-def _train(cells: Sequence[Result], figure: Callable[[Phase], float | None]) -> float | None:
-    return mean([figure(cell.phases["train"]) for cell in cells if "train" in cell.phases])
+def _train(cells: Sequence[Result], figure: Callable[[Phase], float | None]) -> list[float]:
+    """What is known of the train phases."""
+    found = [figure(cell.phases["train"]) for cell in cells if "train" in cell.phases]
+    return [value for value in found if value is not None]
 
 
 def _ratio(part: float | None, whole: float | None) -> float | None:
@@ -246,6 +255,13 @@ def _ratio(part: float | None, whole: float | None) -> float | None:
 
 
 def _runs(rows: Mapping[str, Row], *methods: str) -> list[Runs] | None:
-    """The runs of those methods, None unless all have some and share an item."""
+    """The runs of those methods on the seeds that all have, None unless all have some and share an item.
+
+    What no seed changes ran once and stands for every seed; without a seed in common, all runs count.
+    """
     chosen = [rows[method] for method in methods if method in rows and rows[method].quality]
-    return [row.runs for row in chosen] if len(chosen) == len(methods) and same_items(chosen) else None
+    if len(chosen) < len(methods) or not same_items(chosen):
+        return None
+    seeds = [set(row.by_seed) for row in chosen if row.seeded]
+    shared = sorted(set.intersection(*seeds)) if seeds else []
+    return [[row.by_seed[seed] for seed in shared] if row.seeded and shared else row.runs for row in chosen]

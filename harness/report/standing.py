@@ -53,9 +53,17 @@ def spread(rows: Board, comparisons: Comparisons) -> str:
     """Sentences on how much seeds move, and whether that was measured or assumed."""
     known, assumed = comparisons.spread, f"{100 * ASSUMED_SEED_DEVIATION:.1f} points"
     if known.measured:
+        repeated = [
+            task
+            for task, own in rows.items()
+            if any(len(row.runs) > 1 and row.seeded for row in own.values())
+        ]
+        where = f" of {words.names(repeated)}, and taken for the other tasks too" * (
+            len(repeated) < len(rows)
+        )
         said = (
             f"Between seeds a mean moves by {100 * known.variance**0.5:.1f} points (standard deviation, "
-            "without what both methods share), measured on the seeds that ran"
+            f"without what both methods share), measured on the seeds that ran{where}"
         )
         said += "." if known.measured >= FEWEST else f" and, as these are few, an assumed {assumed}."
     else:

@@ -36,9 +36,12 @@ def points(estimate: Interval | None, *, unit: str = " points") -> str:
     return f"{_signed(100 * estimate.value)}{unit} [{low}, {high}]"
 
 
-def spread(deviation: float | None, seeds: int) -> str:
-    """A standard deviation between seeds: "1.8 points, 3 seeds"."""
-    return ABSENT if deviation is None else f"{100 * deviation:.1f} points, {seeds} seeds"
+def spread(deviation: float | None, seeds: int, tasks: int | None = None) -> str:
+    """A standard deviation between seeds: "1.8 points, 3 seeds", or "1.8 points, 3 seeds on 2 tasks"."""
+    if deviation is None:
+        return ABSENT
+    there = "" if tasks is None else f" on {tasks} task{'' if tasks == 1 else 's'}"
+    return f"{100 * deviation:.1f} points, {seeds} seeds{there}"
 
 
 def p_value(value: float) -> str:
