@@ -71,7 +71,7 @@ def train_ours(
     compiled = fast.compile(model, batches, COMPILE)
     compile_seconds = time.perf_counter() - start
     load_peak = peak_bytes(environment.device)[0] or 0
-    release_freed_memory()
+    release_freed_memory(environment.device)
     reset_peak(environment.device)
     trained = train(
         model, optimizer, batches, loss_of=fast.loss, learning_rate=method.learning_rates[0],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import TracebackType
 
 from rich.console import Console
@@ -38,6 +38,7 @@ class Live(Listener):
         )
         self._grid: TaskID | None = None
         self._cell: TaskID | None = None
+        self._counted: set[Cell] = set()
         self._planned = self._left = self._spent = 0.0
         self._cell_start = 0.0
 
@@ -58,9 +59,10 @@ class Live(Listener):
         """One dim line."""
         self._lines.print(f"[dim]{terminal(text)}[/]")
 
-    def start(self, cells: Sequence[Cell]) -> None:
+    def start(self, cells: Sequence[Cell], kept: Collection[Cell] = ()) -> None:
         """Show the whole grid's bar."""
-        self._left = total_seconds(cells)
+        self._counted = set(cells).difference(kept)
+        self._left = total_seconds([cell for cell in cells if cell not in kept])
         self._grid = self._progress.add_task("grid", total=len(cells), right="")
         self._cell = self._progress.add_task("", total=1, right="")
         self._show_left()
@@ -79,7 +81,8 @@ class Live(Listener):
 
     def result(self, cell: Cell, result: Result, kept: bool) -> None:
         """One line a cell, and a corrected estimate."""
-        self._left -= cell.seconds
+        if cell in self._counted:
+            self._left -= cell.seconds
         if not kept and cell.seconds:
             self._planned += cell.seconds
             self._spent += time.monotonic() - self._cell_start

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import math
 import os
 import platform
 import statistics
@@ -96,7 +97,7 @@ def probe(device: str) -> Environment:
         name = processor()
         fast = bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
     precision = "bfloat16" if fast else "float32"
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     memory = int(psutil.virtual_memory().total)
     # A host can hide instructions from a virtual machine, so the processor's name is not enough.
     instructions = torch.backends.cpu.get_cpu_capability()
@@ -116,6 +117,19 @@ def probe(device: str) -> Environment:
         commit=commit(),
         platform=platform.platform(),
     )
+
+
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: its affinity, or the quota of its container where that is less."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = (CGROUP / "cpu.max").read_text().split()  # "max" is none
+        return min(cores, math.ceil(int(quota) / int(period)))
+    except (OSError, ValueError, ZeroDivisionError):
+        return cores
 
 
 def matmul_flops(

@@ -84,6 +84,10 @@ class Executor:
         sender.close()
         try:
             outcome = self._follow(process, receiver, timeout, on_message)
+        except BaseException:
+            # No grace: whoever interrupts again while it is waited for would leave the worker running.
+            process.kill()
+            raise
         finally:
             _stop(process)
             _end_orphans(known)
@@ -123,9 +127,12 @@ class Executor:
 def _start(process: Any) -> None:
     try:
         process.start()
-    except OSError as error:
+    except (OSError, EOFError) as error:
         if "AF_UNIX path too long" not in str(error):
-            raise
+            raise UsageError(
+                f"cannot start a worker process ({error or 'what starts them ended'}): memory may be short, "
+                f"or {tempfile.gettempdir()}, where temporary files go, full or missing"
+            ) from error
         raise UsageError(
             f"{tempfile.gettempdir()}, where temporary files go, is too long a path for the sockets of "
             "worker processes; set TMPDIR to a shorter one"

@@ -174,6 +174,7 @@ def _elements(layer: torch.nn.Linear) -> int:
 
 
 def _attention(config: Any, rows: int, width: int, keys: int) -> float:
+    config = config.get_text_config()
     head = int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
     heads, layers = int(config.num_attention_heads), int(config.num_hidden_layers)
     return 4.0 * rows * width * keys * heads * head * layers

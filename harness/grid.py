@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -70,8 +70,8 @@ class Listener:
     def note(self, text: str) -> None:
         """Something worth a line."""
 
-    def start(self, cells: Sequence[Cell]) -> None:
-        """The grid is about to run."""
+    def start(self, cells: Sequence[Cell], kept: Collection[Cell] = ()) -> None:
+        """The grid is about to run; of `kept` there are results."""
 
     def cell(self, cell: Cell, kept: bool) -> None:
         """A cell starts, or is `kept` from an earlier run."""
@@ -112,6 +112,8 @@ def build(settings: Settings, executor: Executor, listener: Listener) -> Grid:
         prepared[name] = _value(
             executor.call("prepare", name, settings.hub, budget.test_examples, timeout=PREPARE_SECONDS), name
         )
+        if ".jsonl" in name:  # what was inferred from a user's file, and what of it is left out
+            listener.note(f"{prepared[name].name}: {prepared[name].description}")
     check_names([task.name for task in prepared.values()], "tasks")
     check_names([method.name for method in methods.values()], "methods")
     template = None

@@ -21,6 +21,7 @@ class Prepared:
     """A task as loaded once for the whole grid."""
 
     name: str
+    description: str
     family: str
     version: int
     hash: str

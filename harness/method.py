@@ -72,6 +72,6 @@ class Method:
     def after_step(self, model: PreTrainedModel, step: int) -> None:
         """Called after optimizer step `step` (from 1), for methods that reallocate while they train.
 
-        Each trained parameter still has its gradient, and whatever is written into a parameter stays: the
-        optimizer's float32 copy takes it over.
+        Each trained parameter still has its gradient, and whatever is written into a parameter in place stays
+        (under `torch.no_grad()`, not through `.data`): the optimizer's float32 copy takes it over.
         """

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import ModelError
 from harness.executor import is_out_of_memory
-from harness.vetting import FILES, PICKLE, REMOTE_CODE, TRUSTED_FILES, files, vet
+from harness.vetting import FILES, PICKLE, REMOTE_CODE, TRUSTED_FILES, UNREAD, files, vet
 
 if TYPE_CHECKING:
     import torch
@@ -252,7 +252,7 @@ def blocks(model: PreTrainedModel) -> torch.nn.ModuleList:
     """
     import torch
 
-    layers = model.config.num_hidden_layers
+    layers = model.config.get_text_config().num_hidden_layers
     for module in model.modules():
         if isinstance(module, torch.nn.ModuleList) and len(module) == layers:
             return module
@@ -287,7 +287,7 @@ def _from_hub(source: str, trust: Collection[str]) -> Path:
 
     code = TRUSTED_FILES[REMOTE_CODE] if REMOTE_CODE in trust else ()
     try:
-        folder = Path(snapshot_download(source, allow_patterns=[*FILES, *code]))
+        folder = Path(snapshot_download(source, allow_patterns=[*FILES, *code], ignore_patterns=[*UNREAD]))
         if PICKLE in trust and not any(folder.glob("*.safetensors")):
             snapshot_download(source, revision=folder.name, allow_patterns=list(TRUSTED_FILES[PICKLE]))
     except HFValidationError as error:

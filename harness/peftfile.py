@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 OURS = ("base_model_name_or_path", "revision", "tokenizer_name_or_path", "auto_mapping", "inference_mode",
-        "megatron_core", "peft_version")  # fmt: skip
-"""What says where, when and by which version an adapter was made; the run has its own answers."""
+        "megatron_core", "peft_version", "token_dim", "num_layers", "num_attention_heads",
+        "num_transformer_submodules")  # fmt: skip
+"""What says where, when, by which version and for which model an adapter was made; the run has its own
+answers."""
 
 ELSEWHERE = re.compile(r"adapters|shadow_model|\w+_(config|path|kwargs)")
 """Settings that hold paths, arguments of other libraries' loaders, or names of modules to import."""

@@ -59,6 +59,7 @@ def prepare(reference: str, hub: bool, test_examples: int, send: Send) -> Prepar
     sample = splits.train[:200]
     return Prepared(
         name=task.name,
+        description=task.description,
         family=task.family,
         version=task.version,
         hash=task_hash(task, splits),

@@ -240,7 +240,8 @@ def _from_file(path: str, base: type[Plugin], attributes: Iterable[str]) -> list
     file = Path(path).expanduser().resolve()
     if not file.is_file():
         raise PluginError(f"there is no plugin file {path!r}")
-    name = f"tuneoff_plugin_{file.stem}"
+    # Of two files with one name neither may stand for the other.
+    name = f"tuneoff_plugin_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise PluginError(f"{path} is not a Python file")

@@ -64,6 +64,11 @@ def execute(
         raise UsageError(
             f"another run is writing to {grid.store.root}; wait for it or name another folder"
         ) from error
+    except OSError as error:
+        raise UsageError(
+            f"cannot lock {grid.store.root} ({error.strerror or error}), as some network file systems do not "
+            "allow; name a folder elsewhere with --results"
+        ) from error
     with held:
         grid.store.tidy()
         if force:
@@ -71,7 +76,7 @@ def execute(
         kept = earlier(grid, listener)
         beside = neighbours(grid)
         check_blocks(grid, kept, beside)
-        listener.start(grid.cells)
+        listener.start(grid.cells, kept)
         base = _measure_base(grid, kept, executor, listener)
         results = []
         due = time.monotonic() + RENDER_SECONDS

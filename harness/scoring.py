@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+
+import regex
 
 MAX_DEPTH = 50
 """JSON nested deeper than this counts as no JSON: comparing it must not depend on the stack's height."""
 
-WORD = re.compile(r"[^\W_]+")
+_UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
+UNSPACED = regex.compile(rf"{_UNSPACED}\p{{M}}*")
+"""A character, with its marks, of a script that is written without spaces between words."""
+WORD = regex.compile(rf"{UNSPACED.pattern}|(?:(?!{_UNSPACED})[\p{{L}}\p{{N}}\p{{M}}])+")
 
 
 def rouge_l(reference: str, output: str) -> float:
     """ROUGE-L: F-measure over the longest common subsequence of lower-cased words (Lin 2004, beta = 1).
 
-    Words are runs of letters and digits. A reference without any is compared as a whole.
+    Words are runs of letters and digits, and single characters of scripts without spaces. A reference
+    without any is compared as a whole.
     """
     wanted, given = WORD.findall(reference.lower()), WORD.findall(output.lower())
     if not wanted:

@@ -24,7 +24,7 @@ from statistics import median
 from harness.errors import UsageError, unknown
 from harness.partition import MAX_SPLIT, partition
 from harness.records import Record, Records, read
-from harness.scoring import collapsed, field_f1, first_lines, json_object, rouge_l
+from harness.scoring import UNSPACED, collapsed, field_f1, first_lines, json_object, rouge_l
 from harness.task import Example, Splits, Task, digest
 
 KINDS = {
@@ -169,6 +169,11 @@ def _values(data: Records) -> tuple[str, ...]:
     return tuple(sorted({collapsed(record.completion) for record in data.records}))
 
 
+def _words(text: str) -> int:
+    """How many words a text has; of scripts without spaces each character counts for one."""
+    return len(UNSPACED.findall(text)) + len(UNSPACED.sub(" ", text).split())
+
+
 def _one_line(data: Records) -> bool:
     return all("\n" not in record.completion.strip() for record in data.records)
 
@@ -184,7 +189,7 @@ def _choose(data: Records, kind: str | None, metric: str | None) -> tuple[str, s
         raise UsageError(
             f"{data.path} cannot be {wanted}: {obstacles[wanted]}; possible: {', '.join(possible)}"
         )
-    words = median(len(record.completion.split()) for record in data.records)
+    words = median(_words(record.completion) for record in data.records)
     times = Counter(collapsed(record.completion) for record in data.records)
     labelled = data.shape == "text/label"
     recurring = len(times) <= FEW and min(times.values()) >= RECURS

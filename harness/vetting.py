@@ -32,6 +32,9 @@ FILES = (
 )
 """All that is read of a model, and that its fingerprint covers."""
 
+UNREAD = ("*/*.safetensors",)
+"""Of the hub's files, where a pattern's star crosses folders: checkpoints beside the model."""
+
 TRUSTED_FILES = {PICKLE: ("pytorch_model*.bin",), REMOTE_CODE: ("**/*.py",)}
 """What is read besides where the user asked for it."""
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import environment
 from harness.environment import PACKAGES, probe, processor, versions
 
 
@@ -15,6 +16,19 @@ def test_the_probe_is_stable_but_for_speed() -> None:
     assert first.cores >= 1
     assert first.memory_bytes > 2**30
     assert 1e9 < first.matmul_flops < 1e15
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"), [("max 100000", None), ("50000 100000", 1), ("", None), (None, None)]
+)
+def test_cores_are_no_more_than_the_containers_quota(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quota: str | None, cores: int | None
+) -> None:
+    if quota is not None:
+        (tmp_path / "cpu.max").write_text(quota)
+    without = environment.usable_cores()
+    monkeypatch.setattr(environment, "CGROUP", tmp_path)
+    assert environment.usable_cores() == (cores or without)
 
 
 def test_versions_name_every_package() -> None:

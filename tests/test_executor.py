@@ -67,6 +67,22 @@ def test_whatever_happens_to_a_worker_is_an_outcome(
     assert reason in outcome.reason
 
 
+def test_an_interrupted_call_ends_its_worker_at_once(executor: Executor) -> None:
+    """Whoever interrupts a second time must not find a wait that leaves the worker behind."""
+    seen: list[tuple[int, float]] = []
+
+    def interrupt(pid: object) -> None:
+        assert isinstance(pid, int)
+        seen.append((pid, time.monotonic()))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        executor.call("linger", timeout=60, on_message=interrupt)
+    ((pid, interrupted),) = seen
+    assert time.monotonic() - interrupted < 1.5
+    assert not _running(pid)
+
+
 def test_a_worker_that_hangs_is_stopped_with_its_children(executor: Executor, tmp_path: Path) -> None:
     note = tmp_path / "pid"
     start = time.monotonic()

@@ -57,7 +57,7 @@ def test_any_configuration_makes_a_method_that_conforms(tmp_path: Path, kind: st
 
 
 def test_a_configuration_is_called_after_its_folder_or_its_file(tmp_path: Path) -> None:
-    path = write(tmp_path, {**LORA, "base_model_name_or_path": "someone/else", "revision": "main"})
+    path = write(tmp_path, {**LORA, "base_model_name_or_path": "someone/else", "num_layers": 32})
     method = registry.method(path)
     assert method.name == "mine"
     assert method.learning_rates == LoraR16.learning_rates

@@ -1,5 +1,6 @@
 """How plugins are found, and what is said when they are not."""
 
+import hashlib
 import importlib.metadata
 import json
 from pathlib import Path
@@ -58,6 +59,19 @@ def test_a_file_is_a_plugin(tmp_path: Path) -> None:
     path.write_text(METHOD)
     assert registry.method(str(path)).name == "mine"
     assert registry.method_references(f"{path},full") == [str(path), "full"]
+
+
+def test_two_files_of_one_name_are_two_plugins(tmp_path: Path) -> None:
+    """Neither stands for the other where the code of each is asked for, whichever was read last."""
+    paths = [tmp_path / folder / "mine.py" for folder in ("one", "two")]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_text(f"{METHOD}\n# {path.parent.name}\n")
+    found = [registry.method(str(path)) for path in paths]
+    assert [registry.code_of(one) for one in found] == [
+        hashlib.sha256(path.read_bytes()).hexdigest() for path in paths
+    ]
+    assert registry.code_of(registry.method("lora-r16@1e-4")) is None
 
 
 def test_a_class_of_a_module_is_a_plugin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -10,18 +10,23 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from filelock import FileLock
+from rich.console import Console
 
-from harness.errors import ModelError, PluginError, UsageError
+from harness import worker
+from harness.display import Live
+from harness.errors import ModelError, PluginError, SandboxError, UsageError
 from harness.executor import Died, Executor
 from harness.grid import Grid, Listener, Settings, build
 from harness.plan import Cell
 from harness.result import Result, Store
 from harness.run import execute
+from tests import synthetic
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -232,9 +237,9 @@ def test_a_killed_worker_is_a_failed_cell_that_the_next_run_completes(
     first = started(toy_folder, tmp_path)
     killed: set[int] = set()
     while len(killed) < 2 and first.poll() is None:  # the first may have measured the base model
-        for worker in set(workers(first.pid)) - killed:
-            os.kill(worker, signal.SIGKILL)
-            killed.add(worker)
+        for pid in set(workers(first.pid)) - killed:
+            os.kill(pid, signal.SIGKILL)
+            killed.add(pid)
     out, _ = first.communicate(timeout=120)
     assert first.returncode == 3
     assert "ended by SIGKILL" in out
@@ -443,8 +448,9 @@ def rows_file(path: Path, label: str = "even") -> Path:
 def test_a_file_of_records_runs_as_a_task(toy_folder: Path, tmp_path: Path, executor: Executor) -> None:
     rows = rows_file(tmp_path / "mine.jsonl")
     chosen = replace(settings(toy_folder, tmp_path, "zero-shot"), tasks=str(rows))
-    ((result,), _, _) = go(chosen, executor)
+    ((result,), log, _) = go(chosen, executor)
     assert (result.status, result.task) == ("ok", "mine")
+    assert any(note.startswith("mine: ") and "classification, accuracy" in note for note in log.notes)
     assert {item.output for item in result.items} <= {"even", "odd"}
     assert result.baselines is not None
     assert 0 < result.baselines["most common target"] < 1
@@ -535,6 +541,25 @@ def test_a_forced_run_that_stops_goes_on_without_force(
     _, log, _ = go(chosen, executor)
     assert (log.kept, log.ran) == (["zero-shot"], ["few-shot"])
     assert not list((tmp_path / "results").rglob("*.replaced"))
+
+
+def test_tasks_that_run_no_programs_run_where_no_sandbox_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing() -> str:
+        raise SandboxError("nothing holds here")
+
+    monkeypatch.setattr(worker.sandbox, "describe", nothing)
+    assert worker._sandbox() == "none: nothing holds here"
+
+
+def test_time_left_is_that_of_cells_without_a_result() -> None:
+    cells = [Cell(task="t", method=name, seed=0, skip=None, seconds=600.0) for name in "abc"]
+    listener = Live(Console(file=StringIO()), Console(file=StringIO()))
+    listener.start(cells, kept=cells[:2])
+    (grid, _) = listener._progress.tasks
+    assert grid.fields["right"] == "about 10 min left"
+    kept = replace(synthetic.cell("t", "full"), method="a")
+    listener.result(cells[0], kept, kept=True)
+    assert grid.fields["right"] == "about 10 min left"
 
 
 def test_two_tasks_of_one_name_are_refused(toy_folder: Path, tmp_path: Path, executor: Executor) -> None:

@@ -26,6 +26,9 @@ from harness.scoring import MAX_DEPTH, field_f1, first_lines, json_object, rouge
         ("?!", "", 0.0),
         ("?!", "a", 0.0),
         ("über naïve", "Über NAÏVE", 1.0),
+        ("今日は晴れ", "今日は雨", 2 * 3 / 9),  # scripts without spaces: a character is a word
+        ("ที่นี่", "ที่โน่น", 2 * 1 / 6),  # with its marks
+        ("हिन्दी भाषा", "भाषा", 2 * 1 / 3),
     ],
 )
 def test_rouge_l(reference: str, output: str, score: float) -> None:

@@ -1,7 +1,7 @@
 """Studies: what they run, conclude from made-up figures and draw; and whole ones on the toy model."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -362,7 +362,7 @@ def test_pages_show_chart_sentence_and_mistakes(tmp_path: Path) -> None:
     page = (tmp_path / "pages" / "rank.md").read_text()
     assert "![LoRA's rank on `legal_license`](rank-legal_license.png)" in page
     assert "What it takes for a conclusion has not run." in page
-    assert "| LoRA | 2e-4 | 64 | 50.0%" in page
+    assert "| LoRA | 64 | 2e-4 | 50.0%" in page
     assert "too &lt;large&gt;" in page
     assert (
         "python -m harness study rank --tasks legal_license --budget quick --seeds 3 --model embedded" in page
@@ -459,7 +459,7 @@ class Log(Listener):
     def note(self, text: str) -> None:
         self.notes.append(text)
 
-    def start(self, cells: Sequence[Cell]) -> None:
+    def start(self, cells: Sequence[Cell], kept: Collection[Cell] = ()) -> None:
         self.planned += len(cells)
 
     def result(self, cell: Cell, result: Result, kept: bool) -> None:

@@ -170,6 +170,12 @@ def test_labels_that_begin_others_are_generated(tmp_path: Path) -> None:
     assert all(prompt.endswith("\n\nLabel:") for prompt in sides(task))
 
 
+def test_text_without_spaces_is_no_single_word(tmp_path: Path) -> None:
+    task = made(tmp_path, lambda n: {"prompt": f"問{n}", "completion": f"今日は{n}時から雨が降るでしょう。"})
+    assert task.metric == "rougeL"
+    assert "words in the median completion" in task.description
+
+
 @pytest.mark.parametrize("rare", [4, 5])
 def test_completions_are_a_closed_set_only_if_each_recurs(tmp_path: Path, rare: int) -> None:
     def answer(n: int) -> Row:

@@ -53,6 +53,12 @@ def torch_hungry(send: Send) -> None:
     raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes")
 
 
+def linger(send: Send) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    send(os.getpid())
+    time.sleep(600)
+
+
 def hang(note: str, send: Send) -> None:
     Path(note).with_suffix(".worker").write_text(str(os.getpid()))
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])

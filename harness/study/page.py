@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ SIZED = re.compile(r"-\d+-examples$")
 """What a study adds to a budget's name."""
 ONE_BUDGET = "results of several budgets, and a study compares those of one; move the others away"
 
+RATE = "learning rate"
 OPEN = "the figures do not settle it"
 VERDICTS = {
     "agrees": "the measurement **agrees**",
@@ -190,9 +191,8 @@ def _table(study: Study, found: Found) -> pd.DataFrame:
         lines.append(
             {
                 "variant": words.code(place.series) if place.x is None else words.escaped(place.series),
-                "learning rate": ", ".join(sorted({rate(one.learning_rate) for one in trained}))
-                or words.ABSENT,
                 **({study.axis: study.tick(place.x)} if place.x is not None else {}),
+                **({} if study.axis == RATE else {RATE: _rates(cells)}),
                 "quality": words.interval(found.quality(place)),
                 "difference": words.points(against.between) if against else words.ABSENT,
                 "steps": f"{mean([one.steps for one in trained]):.0f}" if trained else words.ABSENT,
@@ -205,6 +205,11 @@ def _table(study: Study, found: Found) -> pd.DataFrame:
         )
     frame = pd.DataFrame(lines)
     return frame.drop(columns="difference") if (frame["difference"] == words.ABSENT).all() else frame
+
+
+def _rates(cells: Collection[Result]) -> str:
+    found = {cell.train.learning_rate for cell in cells if cell.train}
+    return ", ".join(rate(value) for value in sorted(found)) or words.ABSENT
 
 
 def _last_loss(cell: Result) -> float | None:
