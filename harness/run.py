@@ -14,7 +14,7 @@ from harness.executor import Died, Executor
 from harness.grid import PREPARE_SECONDS, Grid, Listener, identify
 from harness.job import Base, Job
 from harness.plan import Cell
-from harness.result import Result
+from harness.result import FINAL, Result
 from harness.resume import check_blocks, earlier, neighbours
 
 RENDER_SECONDS = 60.0
@@ -71,11 +71,11 @@ def execute(
         ) from error
     with held:
         grid.store.tidy()
-        if force:
-            grid.store.set_aside(grid.name(cell) for cell in grid.cells)
-        kept = earlier(grid, listener)
+        kept = {} if force else earlier(grid, listener)
         beside = neighbours(grid)
         check_blocks(grid, kept, beside)
+        if force:
+            grid.store.set_aside(grid.name(cell) for cell in grid.cells)
         listener.start(grid.cells, kept)
         base = _measure_base(grid, kept, executor, listener)
         results = []
@@ -85,7 +85,8 @@ def execute(
             listener.cell(cell, result is not None)
             if result is None:
                 result = run_one(grid, cell, base, executor, listener)
-                grid.store.replaced(grid.name(cell))
+                if result.status in FINAL:
+                    grid.store.replaced(grid.name(cell))
             listener.result(cell, result, cell in kept)
             results.append(result)
             start = time.monotonic()

@@ -534,6 +534,9 @@ def test_a_forced_run_that_stops_goes_on_without_force(
 
     chosen = settings(toy_folder, tmp_path, "zero-shot,few-shot")
     before, _, grid = go(chosen, executor)
+    with pytest.raises(UsageError, match="made with another budget"):  # refused, nothing is moved
+        go(replace(chosen, methods="few-shot", match="flops"), executor, force=True)
+    assert len(list(grid.store.paths())) == 2
     with pytest.raises(KeyboardInterrupt):
         execute(grid, executor, Stopping(), force=True)
     old = tmp_path / "results" / before[0].task / "few-shot" / "seed-0.json.replaced"
