@@ -30,12 +30,8 @@ def interruptible(listener: Live, *, force: bool) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         listener.stop()
-        how = (
-            "without --force the same command goes on from here"
-            if force
-            else "the same command goes on from here"
-        )
-        err.print(f"stopped; every finished cell is kept, and {how}")
+        how = "without --force " if force else ""
+        err.print(f"stopped; every finished cell is kept, and {how}the same command goes on from here")
         sys.exit(INTERRUPTED)
 
 

@@ -70,9 +70,7 @@ def check(
         candidate = candidate or Path("results/interleaved/candidate")
         folders = {"baseline": baseline, "candidate": candidate}
         options = _options(model or "embedded", budget or "ci", seeds, device or "auto")
-        _interleave(interleave, folders, tasks or "all", methods or "core", options)
-        interleaving = ["--interleave", str(interleave), "--tasks", tasks or "all"]
-        interleaving += ["--methods", methods or "core", *options]
+        interleaving = _interleave(interleave, folders, tasks or "all", methods or "core", options)
     elif any(given is not None for given in (tasks, methods, model, budget, seeds, device)):
         raise UsageError(
             "--tasks, --methods, --model, --budget, --seeds and --device say what --interleave runs; "
@@ -180,13 +178,15 @@ def _options(model: str, budget: str, seeds: int | None, device: str) -> list[st
 
 def _interleave(
     checkout: Path, folders: dict[str, Path], tasks: str, methods: str, options: list[str]
-) -> None:
+) -> list[str]:
+    """Run both sides alternately; the options that say so."""
     from harness import registry
     from harness.interleave import interleave, turns
 
     plan = turns(registry.task_references(tasks), registry.method_references(methods))
     checkouts = {"baseline": checkout, "candidate": Path.cwd()}
     interleave(plan, checkouts, folders, options, lambda line: err.print(f"[dim]{terminal(line)}[/]"))
+    return ["--interleave", str(checkout), "--tasks", tasks, "--methods", methods, *options]
 
 
 def _show(

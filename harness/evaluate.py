@@ -10,6 +10,7 @@ Assumes a decoder whose attention takes a 4D mask and explicit positions, as tra
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -201,14 +202,13 @@ class Evaluator:
             ).logits
         self.tokens += int(mask.sum()) + count * extra
         scores = torch.empty(count, len(choices), device=self.device)
+        ends = itertools.accumulate((len(choice) - 1 for choice in choices), initial=1)
+        slots = [[0, *range(start, end)] for start, end in itertools.pairwise(ends)]
         # Row by row: with many labels, the whole batch's likelihoods of all tokens would take gigabytes.
         for row, own in enumerate(logits.view(count, len(columns), -1)):
             log_likelihood = own.float().log_softmax(dim=-1)
-            start = 1
-            for label, choice in enumerate(choices):
-                slots = [0, *range(start, start + len(choice) - 1)]
-                start += len(choice) - 1
-                scores[row, label] = log_likelihood[slots, choice].sum()
+            for label, (places, choice) in enumerate(zip(slots, choices, strict=True)):
+                scores[row, label] = log_likelihood[places, choice].sum()
         return scores
 
     def _decode(self, ids: list[int]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -57,19 +58,7 @@ def execute(
     """
     _writable(grid.store.root, "--results")
     _writable(grid.reports, "--reports")
-    lock = FileLock(grid.store.root / ".lock")
-    try:
-        held = lock.acquire(timeout=0)
-    except Timeout as error:
-        raise UsageError(
-            f"another run is writing to {grid.store.root}; wait for it or name another folder"
-        ) from error
-    except OSError as error:
-        raise UsageError(
-            f"cannot lock {grid.store.root} ({error.strerror or error}), as some network file systems do not "
-            "allow; name a folder elsewhere with --results"
-        ) from error
-    with held:
+    with _locked(grid.store.root):
         grid.store.tidy()
         kept = {} if force else earlier(grid, listener)
         beside = neighbours(grid)
@@ -96,6 +85,19 @@ def execute(
                 due = end + max(RENDER_SECONDS, (end - start) / RENDER_SHARE)
         draw([*beside, *results], grid)
     return results
+
+
+def _locked(root: Path) -> AbstractContextManager[object]:
+    """The results folder to itself, until the block ends."""
+    try:
+        return FileLock(root / ".lock").acquire(timeout=0)
+    except Timeout as error:
+        raise UsageError(f"another run is writing to {root}; wait for it or name another folder") from error
+    except OSError as error:
+        raise UsageError(
+            f"cannot lock {root} ({error.strerror or error}), as some network file systems do not allow; "
+            "name a folder elsewhere with --results"
+        ) from error
 
 
 def run_one(grid: Grid, cell: Cell, base: Base | None, executor: Executor, listener: Listener) -> Result:

@@ -109,10 +109,9 @@ class Found:
     def spread(self) -> Spread:
         """How much seeds move a place's mean, without what they move at all: pooled over neighbouring places.
 
-        Places of which a seed diverged say nothing of the others, and are left out. Simulated, the intervals
-        of differences that rest on it cover the truth in 94% or more where three seeds of six places differ
-        by 4 or 8 points, and in 89% at a place that seeds move three times as much as the others. Those of a
-        single seed do where seeds differ by 4 points; where they differ by 8, in 75%.
+        Places of which a seed diverged say nothing of the others, and are left out. `test_study` simulates
+        how often intervals that rest on it cover the truth; of a single seed they are too narrow where seeds
+        differ by more than is assumed, and of several at a place that seeds move far more than the others.
         """
         calm = [self._runs[place] for place in self if place not in self.diverged]
         pairs = [
