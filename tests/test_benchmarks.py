@@ -17,6 +17,7 @@ from harness.errors import UsageError
 from harness.flops import added_tokens
 from harness.model import ModelSource, resolve
 from harness.train import target_loss
+from tests.conftest import Pool
 from tests.test_train import adapted, made
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
@@ -56,7 +57,11 @@ def test_the_formula_of_activations_is_what_torch_keeps(
     assert formula.activations == pytest.approx(kept_bytes(model, batch) - head, rel=0.1)
 
 
-def test_every_batch_that_is_timed_is_full_so_that_the_other_side_makes_the_same(toy: ModelSource) -> None:
+def test_every_batch_that_is_timed_is_full_so_that_the_other_side_makes_the_same(
+    toy: ModelSource, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, splits = pool("legal_license")
+    monkeypatch.setattr(type(task), "load", lambda self: splits)
     cell = common.Cell(task="legal_license", method="full", length=64, batch_size=8, steps=99)
     made, _ = cell.batches(toy)
     assert len(made) > 5

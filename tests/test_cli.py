@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from harness import cli
 from harness.cli_exit import interruptible
 
 ROOT = Path(__file__).parent.parent
@@ -24,6 +26,26 @@ def harness(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[st
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "160"},
     )
+
+
+Called = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Called:
+    """As `harness`, in a folder of the test's own, but in this process, which has imported most already."""
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr(sys, "argv", ["harness", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        code = ended.value.code
+        assert code is None or isinstance(code, int)
+        return subprocess.CompletedProcess(arguments, code or 0, *capsys.readouterr())
+
+    return call
 
 
 def test_help_lists_the_commands() -> None:
@@ -51,26 +73,26 @@ def test_help_lists_the_commands() -> None:
         (["frobnicate"], "No such command"),
     ],
 )
-def test_bad_usage_is_one_message_and_exit_code_2(arguments: list[str], message: str, tmp_path: Path) -> None:
-    done = harness(*arguments, cwd=tmp_path)
+def test_bad_usage_is_one_message_and_exit_code_2(arguments: list[str], message: str, called: Called) -> None:
+    done = called(*arguments)
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_syntax_error_in_a_plugin_is_one_line(tmp_path: Path) -> None:
+def test_a_syntax_error_in_a_plugin_is_one_line(tmp_path: Path, called: Called) -> None:
     (tmp_path / "broken.py").write_text("class Task(:\n")
-    done = harness("run", "--tasks", "broken.py", cwd=tmp_path)
+    done = called("run", "--tasks", "broken.py")
     assert done.returncode == 2
     assert "broken.py, line 1" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_a_truncated_result_stops_the_report_with_its_name(tmp_path: Path) -> None:
+def test_a_truncated_result_stops_the_report_with_its_name(tmp_path: Path, called: Called) -> None:
     path = tmp_path / "mine" / "task" / "full" / "seed-0.json"
     path.parent.mkdir(parents=True)
     path.write_text('{"schema_version": 1, "sta')
-    done = harness("report", "mine", cwd=tmp_path)
+    done = called("report", "mine")
     assert done.returncode == 2
     assert "seed-0.json: not a complete JSON object" in done.stderr
 
@@ -95,10 +117,12 @@ def test_a_users_own_module_named_tasks_hides_none_of_the_tasks(name: str, tmp_p
     assert len(json.loads(done.stdout)) == 15
 
 
-def test_a_dry_run_prints_the_grid_and_stores_nothing(toy_folder: Path, tmp_path: Path) -> None:
-    done = harness(
+def test_a_dry_run_prints_the_grid_and_stores_nothing(
+    toy_folder: Path, tmp_path: Path, called: Called
+) -> None:
+    done = called(
         "run", "--tasks", TASK, "--methods", "zero-shot,full", "--model", str(toy_folder), "--device", "cpu",
-        "--dry-run", cwd=tmp_path,
+        "--dry-run",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "2 cells at budget quick" in done.stdout
@@ -120,8 +144,8 @@ def test_validate_passes_a_good_plugin_and_fails_a_bad_one(tmp_path: Path) -> No
     assert "scores 0.5" in done.stdout
 
 
-def test_doctor_says_what_this_machine_offers() -> None:
-    done = harness("doctor", "--device", "cpu")
+def test_doctor_says_what_this_machine_offers(called: Called) -> None:
+    done = called("doctor", "--device", "cpu")
     assert done.returncode == 0, done.stderr
     for word in (
         "device",

@@ -99,7 +99,7 @@ def test_a_worker_ends_with_its_parent(tmp_path: Path) -> None:
     code = (
         "from harness.executor import Executor\n"
         "if __name__ == '__main__':\n"
-        f"    Executor({WORK!r}).call('hang', {str(note)!r}, timeout=600)\n"
+        f"    Executor('tests.hanging').call('hang', {str(note)!r}, timeout=600)\n"
     )
     script = tmp_path / "parent.py"
     script.write_text(code)

@@ -43,11 +43,6 @@ class Faulty(LoraR16):
 """
 
 
-@pytest.fixture(scope="module")
-def executor() -> Executor:
-    return Executor()
-
-
 def task_plugin(folder: Path, fault: str) -> str:
     path = folder / "faulty_task.py"
     path.write_text(TASK_PLUGIN.format(fault=fault))
@@ -116,7 +111,7 @@ DEAF = """def adapt(self, model, budget):
         ("def adapt(self, model, budget): os._exit(0)", "failed", "exit code 0 and no result"),
         ("def after_step(self, model, step): raise LookupError('lost')", "failed", "LookupError: lost"),
         (HUNGRY, "oom", "allocate memory"),
-        (DEAF, "timeout", "stopped after 10 s"),
+        (DEAF, "timeout", "stopped after 3 s"),
     ],
 )
 def test_a_faulty_method_costs_its_own_cell_only(
@@ -124,11 +119,13 @@ def test_a_faulty_method_costs_its_own_cell_only(
 ) -> None:
     methods = f"{method_plugin(tmp_path, fault)},zero-shot"
     grid = build(settings(toy_folder, tmp_path, methods), executor, Listener())
-    grid = replace(grid, budget=replace(grid.budget, timeout_seconds=10))
+    if status == "timeout":
+        grid = replace(grid, budget=replace(grid.budget, timeout_seconds=3))
     bad, good = execute(grid, executor, Listener(), force=False)
     assert (bad.method, bad.status, good.status) == ("faulty", status, "ok")
     assert reason in (bad.reason or "")
     assert Store(tmp_path / "results").load() == [bad, good]
+    assert "faulty" in (tmp_path / "reports" / "report.md").read_text()
 
 
 def test_training_stops_where_the_loss_is_lost(toy_folder: Path, tmp_path: Path, executor: Executor) -> None:

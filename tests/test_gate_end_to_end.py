@@ -122,11 +122,6 @@ SHIFTED = (
 )
 
 
-@pytest.fixture(scope="module")
-def executor() -> Executor:
-    return Executor()
-
-
 @pytest.fixture(scope="module", autouse=True)
 def small_budget() -> Iterator[None]:
     small = replace(preset("smoke"), name="ci", train_examples=128, epochs=4, test_examples=160, seeds=2)

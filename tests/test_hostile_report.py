@@ -56,10 +56,18 @@ EVIL = {
     "escapes": "\x1b[31mred\x1b[0m \x1b]0;title\x07 \x1b]8;;http://x.y\x1b\\ \x9b2J \x00 \x08 \x7f",
     "directions": "\u202egpj.exe\u202c \u2066x\u2069 \u200b \u200d \ufeff \u2028 \u00ad",
     "surrogate": "\ud800 \udfff",
-    "long": "a|" * 50_000,
+    "long": "a|" * 10_000,
     "backslashes": "\\ \\\\ \\| \\` \\<b> \\",
     "columns": "| a | b |\n| --- | --- |\n| c | d |",
 }
+
+DRAWN = {
+    EVIL[name]
+    for name in (
+        "mathematics", "unclosed", "template", "escapes", "directions", "surrogate", "long", "backslashes"
+    )
+}  # fmt: skip
+"""What a figure's text could take for more than text, or find no room for."""
 
 TEXTS = pytest.mark.parametrize("evil", EVIL.values(), ids=EVIL)
 
@@ -142,8 +150,10 @@ def harmless(tmp_path_factory: pytest.TempPathFactory) -> Page:
 
 @TEXTS
 def test_the_report_has_the_same_elements_whatever_results_say(
-    tmp_path: Path, harmless: Page, evil: str
+    tmp_path: Path, harmless: Page, evil: str, request: pytest.FixtureRequest
 ) -> None:
+    if evil not in DRAWN:
+        request.getfixturevalue("undrawn")
     text = report_of(evil, tmp_path)
     assert re.sub(r"\n", "", text).isprintable()
     hostile = Page(text)

@@ -67,6 +67,7 @@ def test_readme_shows_the_stored_results(reference: list[Result]) -> None:
     )
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_committed_report_is_what_the_results_render_to(reference: list[Result], tmp_path: Path) -> None:
     studies = section(ROOT / "results" / "reference", tmp_path)
     page = render(reference, tmp_path, name="reference", studies=studies).read_text(encoding="utf-8")

@@ -14,6 +14,7 @@ from harness.assets import embedded_model
 from harness.prepare import baselines
 from harness.result import Store
 from harness.task import Splits, Task
+from tests.conftest import Pool
 
 SMALL = {"security_weakness": 900}  # CWE has no more texts
 TOKENS = 128
@@ -21,9 +22,8 @@ REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 
 
 @pytest.fixture(scope="module", params=registry.tasks())
-def loaded(request: pytest.FixtureRequest) -> tuple[Task, Splits]:
-    task = registry.task(request.param)
-    return task, task.load()
+def loaded(request: pytest.FixtureRequest, pool: Pool) -> tuple[Task, Splits]:
+    return pool(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +62,7 @@ def test_no_prompt_of_dev_or_test_repeats_or_is_seen_in_training(loaded: tuple[T
     assert not held_out & {task.prompt(example) for example in splits.train}
 
 
+@pytest.mark.usefixtures("unboxed")
 def test_answers_without_a_model_score_what_the_reference_run_stored(loaded: tuple[Task, Splits]) -> None:
     task, splits = loaded
     store = Store(REFERENCE)

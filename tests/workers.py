@@ -2,14 +2,13 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import harness.worker  # noqa: F401 -- a process has one fork server: later tests' cells find torch imported
 from harness.errors import UsageError
+from tests.hanging import hang  # noqa: F401 -- called by its name
 
 Send = Callable[[object], None]
 
@@ -56,11 +55,4 @@ def torch_hungry(send: Send) -> None:
 def linger(send: Send) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     send(os.getpid())
-    time.sleep(600)
-
-
-def hang(note: str, send: Send) -> None:
-    Path(note).with_suffix(".worker").write_text(str(os.getpid()))
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    Path(note).write_text(str(child.pid))
     time.sleep(600)
