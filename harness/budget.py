@@ -104,7 +104,7 @@ def cost(trials: int) -> float:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """How every method is trained. AdamW; the rate rises and falls linearly, to zero at the last step."""
+    """How every method is trained. AdamW; the rate rises and falls linearly, to zero after the last step."""
 
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8

@@ -19,6 +19,7 @@ from harness.data import Batch
 from harness.examine import Examiner
 from harness.extras import Checkpoint
 from harness.task import Example
+from harness.train import Stand
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -30,7 +31,7 @@ def due(steps: int, count: int) -> frozenset[int]:
     """The steps after which to score: `count` that double up to the last, and 0 as the curve's origin.
 
     Most is learnt early, so doubling tells equally well at every scale. Fewer where they would coincide;
-    none for a count of 0. Where the clock ends a run, `steps` is an estimate and the last may be missed.
+    none for a count of 0. Where the clock ends a run, `steps` is an estimate: its end counts instead.
     """
     doubling = {max(1, round(steps / 2**n)) for n in range(count)}
     return frozenset({0, *doubling} if count else ())
@@ -56,9 +57,11 @@ class Checkpoints:
     clock: Callable[[str], AbstractContextManager[None]]
     found: list[Checkpoint] = field(default_factory=list)
 
-    def __call__(self, step: int, tokens: int, seconds: float) -> None:
-        """Score the model if a checkpoint is due after `step` steps; it stays in the mode it was in."""
-        if step not in due(len(self.batches), self.count):
+    def __call__(self, stand: Stand) -> None:
+        """Score the model if a checkpoint is due, or training over; it stays in the mode it was in."""
+        between = due(len(self.batches), self.count) - {len(self.batches)}
+        scored = any(one.step == stand.step for one in self.found)
+        if scored or not self.count or not (stand.last or stand.step in between):
             return
         training = self.model.training
         gpus = [self.model.device] if self.model.device.type == "cuda" else []
@@ -68,10 +71,10 @@ class Checkpoints:
             self.model.train(training)
         self.found.append(
             Checkpoint(
-                step=step,
-                examples=sum(len(batch.ids) for batch in self.batches[:step]),
-                tokens=tokens,
-                seconds=seconds,
+                step=stand.step,
+                examples=stand.examples,
+                tokens=stand.tokens,
+                seconds=stand.seconds,
                 score=examined.mean,
                 n=len(examined.items),
             )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from harness.errors import ModelError
-from harness.task import Example, Task
+from harness.task import Example, Task, join
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -72,11 +72,6 @@ class Batch:
         )
 
 
-def join(prompt: str, target: str) -> str:
-    """The target as it follows the prompt: after one space, unless either brings its own white space."""
-    return target if not target or prompt[-1:].isspace() or target[:1].isspace() else " " + target
-
-
 class Encoder:
     """Token ids for prompts and targets.
 
@@ -90,6 +85,8 @@ class Encoder:
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.chat = chat
+        if tokenizer.eos_token_id is None:
+            raise ModelError("this model's tokenizer names no end token (eos_token), by which answers end")
         self.end: int = tokenizer.eos_token_id
         self.begin: int = self.end if tokenizer.bos_token_id is None else tokenizer.bos_token_id
         self._opening = self._chat_pieces(())[-1] if chat else ""

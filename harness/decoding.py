@@ -114,5 +114,5 @@ def _grouped(
         each = scores.view(rows, shared, heads // shared, width, -1)
         scores = (each + attention_mask[:, :, None]).view_as(scores)
     weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
-    attended = torch.matmul(weights, value).view(rows, heads, width, size)
+    attended = torch.matmul(weights, value).view(rows, heads, width, value.shape[-1])
     return attended.transpose(1, 2).contiguous(), None

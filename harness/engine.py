@@ -17,7 +17,7 @@ import torch
 
 from harness.compiling import Compiled, compile_where_it_pays, release, uncompiled
 from harness.data import Batch, Encoder
-from harness.evaluate import Answers, Evaluator, Progress
+from harness.evaluate import Answer, Answers, Evaluator, Progress, Prompt, takes_rows
 from harness.optimizer import Float32AdamW
 from harness.plain import PlainAdamW, PlainEvaluator, plain_loss
 from harness.recompute import recompute_gates
@@ -70,6 +70,36 @@ class Engine:
         return uncompiled(model) if self.compiles else nullcontext()
 
 
+class FittingEvaluator:
+    """Answers in batches where the model can, else one prompt at a time; see `Answers`."""
+
+    def __init__(self, model: PreTrainedModel, encoder: Encoder, *, device: str, progress: Progress) -> None:
+        self._batched = Evaluator(model, encoder, device=device, progress=progress)
+        self._single = PlainEvaluator(model, encoder, device=device, progress=progress)
+        peft = getattr(model, "active_peft_config", None)
+        self._virtual: int = getattr(peft, "num_virtual_tokens", None) or 0
+
+    @property
+    def tokens(self) -> int:
+        """Tokens run through the model so far, for the FLOP count."""
+        return self._batched.tokens + self._single.tokens
+
+    def choose(self, prompts: Sequence[Prompt], joined: Sequence[str], labels: Sequence[str]) -> list[Answer]:
+        """For each prompt the label with the highest log-likelihood, summed over all its tokens."""
+        more = sum(len(self._batched.encoder.text(text)) for text in joined)
+        return self._by(prompts, more).choose(prompts, joined, labels)
+
+    def generate(
+        self, prompts: Sequence[Prompt], max_new_tokens: int, *, stop: str | None = None
+    ) -> list[Answer]:
+        """Greedy continuation of each prompt up to the end token, `stop` or `max_new_tokens`."""
+        return self._by(prompts, max_new_tokens).generate(prompts, max_new_tokens, stop=stop)
+
+    def _by(self, prompts: Sequence[Prompt], more: int) -> Answers:
+        longest = self._virtual + max(len(prompt.ids) for prompt in prompts) + more
+        return self._batched if takes_rows(self._batched.core, longest) else self._single
+
+
 def lean_optimizer(model: PreTrainedModel, precision: str) -> Float32AdamW:
     """AdamW by blocks, over a model whose blocks keep less for the backward pass."""
     recompute_gates(model)
@@ -77,7 +107,7 @@ def lean_optimizer(model: PreTrainedModel, precision: str) -> Float32AdamW:
 
 
 FAST = Engine(
-    name="fast", optimizer=lean_optimizer, loss=target_loss, evaluator=Evaluator, compiles=True
+    name="fast", optimizer=lean_optimizer, loss=target_loss, evaluator=FittingEvaluator, compiles=True
 )  # fmt: skip
 PLAIN = Engine(
     name="plain", optimizer=PlainAdamW, loss=plain_loss, evaluator=PlainEvaluator, compiles=False

@@ -4,12 +4,14 @@ The leading tokens that all prompts share (instruction, shots, and whatever virt
 adapter brings) are run once, and their key-value cache serves every batch. Labels are scored all
 in one pass behind their prompt: each label sees the prompt and itself, never another label.
 
-Assumes a decoder whose attention takes a 4D mask and explicit positions, as transformers' do.
+Assumes a decoder whose attention takes a 4D mask and explicit positions and sees all that went before, as
+most of transformers' do; `takes_rows` tells.
 """
 
 from __future__ import annotations
 
 import copy
+import inspect
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 ROWS = 32
 """Prompts in one batch."""
+
+LOGITS = 2**30
+"""Logits that one batch of labels may hold: at most 4 GB in float32."""
 
 COMPACT_SHARE = 0.75
 """Finished rows are dropped from a generating batch when fewer than this share are still going."""
@@ -54,13 +59,11 @@ class Answer:
 
 
 class Answers(Protocol):
-    """What a cell asks of an evaluator.
+    """What a cell asks of an evaluator."""
 
-    Attributes:
-        tokens: Tokens run through the model so far, for the FLOP count.
-    """
-
-    tokens: int
+    @property
+    def tokens(self) -> int:
+        """Tokens run through the model so far, for the FLOP count."""
 
     def choose(self, prompts: Sequence[Prompt], joined: Sequence[str], labels: Sequence[str]) -> list[Answer]:
         """For each prompt the label with the highest log-likelihood, summed over all its tokens."""
@@ -69,6 +72,27 @@ class Answers(Protocol):
         self, prompts: Sequence[Prompt], max_new_tokens: int, *, stop: str | None = None
     ) -> list[Answer]:
         """Greedy continuation of each prompt up to the end token, `stop` or `max_new_tokens`."""
+
+
+def takes_rows(model: PreTrainedModel, positions: int) -> bool:
+    """Whether rows of at most so many positions, paddings between, can go on from one cache.
+
+    Not where layers hold a state instead of keys and values, see no further back than a window, or count
+    distances by places in the cache (ALiBi) rather than by the positions that they are given.
+    """
+    config = model.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    whole = {"full_attention", "sliding_attention"}
+    if (
+        model._is_stateful
+        or not kinds <= whole
+        or "local" in (getattr(config, "attention_layers", None) or ())
+    ):
+        return False
+    window = getattr(config, "sliding_window", None)
+    by_place = getattr(config, "alibi", False) or config.model_type in ("bloom", "mpt")
+    told = "position_ids" in inspect.signature(model.forward).parameters
+    return told and not by_place and (not window or positions <= window)
 
 
 class Evaluator:
@@ -99,7 +123,9 @@ class Evaluator:
         choices = [self.encoder.text(text) for text in joined]
         prefix, length = self._prefix(prompts)
         answers: dict[int, Answer] = {}
-        for indices in self._batches(prompts):
+        columns = 1 + sum(len(choice) - 1 for choice in choices)
+        most = max(1, LOGITS // (columns * self.core.config.get_text_config().vocab_size))
+        for indices in self._batches(prompts, min(ROWS, most)):
             rows = [prompts[index].ids[length:] for index in indices]
             scores = self._label_scores(copy.deepcopy(prefix), rows, choices)
             for index, best in zip(indices, scores.argmax(dim=1).tolist(), strict=True):
@@ -118,7 +144,7 @@ class Evaluator:
         prefix, length = self._prefix(prompts)
         answers: dict[int, Answer] = {}
         with grouped_attention(self.core):
-            for indices in self._batches(prompts):
+            for indices in self._batches(prompts, ROWS):
                 rows = [prompts[index].ids[length:] for index in indices]
                 outputs = self._greedy(copy.deepcopy(prefix), rows, max_new_tokens, stop)
                 for index, (ids, ended) in zip(indices, outputs, strict=True):
@@ -128,10 +154,10 @@ class Evaluator:
                 self.progress(len(answers), len(prompts))
         return [answers[index] for index in range(len(prompts))]
 
-    def _batches(self, prompts: Sequence[Prompt]) -> list[list[int]]:
-        """Indices of prompts in batches of similar length, longest first."""
+    def _batches(self, prompts: Sequence[Prompt], rows: int) -> list[list[int]]:
+        """Indices of prompts in batches of so many and of similar length, longest first."""
         order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index].ids))
-        return [order[start : start + ROWS] for start in range(0, len(order), ROWS)]
+        return [order[start : start + rows] for start in range(0, len(order), rows)]
 
     def _prefix(self, prompts: Sequence[Prompt]) -> tuple[DynamicCache, int]:
         """Cache of one row for the leading ids that all prompts share, and how many ids that is."""
@@ -227,13 +253,14 @@ class Evaluator:
         outputs: list[list[int]] = [[] for _ in rows]
         ended = [False] * len(rows)
         going = list(range(len(rows)))
+        ends = end_tokens(self.core, self.encoder)
         self.tokens += sum(map(len, rows))
         for _ in range(max_new_tokens):
             tokens = self._next(ids, mask, positions, cache)
             for row, token in zip(going, tokens.tolist(), strict=True):
                 if ended[row]:
                     continue
-                if token == self.encoder.end:
+                if token in ends:
                     ended[row] = True
                 else:
                     outputs[row].append(token)
@@ -275,6 +302,15 @@ def encode_prompts(encoder: Encoder, prompts: Sequence[str], shots: Shots) -> li
     return [
         Prompt(ids=ids, truncated=cut) for ids, cut in (encoder.prompt(text, shots=shots) for text in prompts)
     ]
+
+
+def end_tokens(model: PreTrainedModel, encoder: Encoder) -> frozenset[int]:
+    """What ends an answer: the tokenizer's end token, and those at which the model's makers have it stop.
+
+    Of chat models the latter may be the end of a turn, which an untrained one writes instead of the former.
+    """
+    given = getattr(model.generation_config, "eos_token_id", None)
+    return frozenset({encoder.end, *(given if isinstance(given, list) else [] if given is None else [given])})
 
 
 def before(stop: str | None, text: str) -> str:

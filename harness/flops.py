@@ -4,12 +4,14 @@ Formula (LoRA Without Regret, 2025, in multiply-adds; two operations each here):
 costs 2 operations an element and token forwards, 2 for the gradient of its input, and 2 more for
 its own gradient where it is trained. Full fine-tuning is then 6N a token and LoRA 4N + 6A, with A
 the adapter's parameters. Attention adds 4 T^2 width a layer and sequence forwards, twice that back.
-What a method computes once a step from its weights alone, such as DoRA's norms, is counted only.
+What a method computes once a step from its weights alone, such as DoRA's norms, is counted only, and so are
+the experts of a sparse model, which see some of the tokens each.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+from transformers.pytorch_utils import Conv1D
 
 from harness.data import Batch, head_of
 from harness.model import blocks
@@ -111,9 +114,24 @@ def _block_inputs(model: PreTrainedModel) -> Iterator[list[tuple[int, int]]]:
 
 
 def _custom_operators() -> dict[Any, Callable[..., int]]:
-    """Operators torch has no formula for: bitsandbytes' products with 4-bit and 8-bit weights."""
+    """Operators torch has no formula for: of experts, and of bitsandbytes' 4-bit and 8-bit weights."""
+
+    def grouped(left: torch.Size, right: torch.Size, *rest: Any, **options: Any) -> int:
+        # Rows of a matrix are shared out to several, or columns: all but those are multiplied once.
+        shared_out = len(left) == 3 and len(right) == 2
+        return 2 * math.prod(left[1:] if shared_out else left) * right[-1]
+
+    def grouped_backward(left: torch.Size, right: torch.Size, *rest: Any, **options: Any) -> int:
+        return 2 * grouped(left, right)  # gradients of both factors
+
+    own = torch.ops.transformers if "transformers.integrations.moe" in sys.modules else None
+    experts = {
+        **({torch.ops.aten._grouped_mm: grouped} if hasattr(torch.ops.aten, "_grouped_mm") else {}),
+        **({own.grouped_mm_fallback: grouped} if own else {}),
+        **({own.grouped_mm_fallback_backward: grouped_backward} if own else {}),
+    }
     if "bitsandbytes" not in sys.modules:
-        return {}
+        return experts
 
     def gemm_4bit(left: torch.Size, packed: torch.Size, shape: Any, *rest: Any, **options: Any) -> int:
         return 2 * left.numel() * int(shape[0])  # shape is (outputs, inputs)
@@ -123,7 +141,7 @@ def _custom_operators() -> dict[Any, Callable[..., int]]:
     ) -> int:
         return 2 * left.numel() * weight[0]  # weight is (outputs, inputs)
 
-    return {
+    return experts | {
         torch.ops.bitsandbytes.gemm_4bit: gemm_4bit,
         torch.ops.bitsandbytes.int8_mixed_scaled_mm: int8_mixed_scaled_mm,
     }
@@ -137,7 +155,7 @@ def step_formula(model: PreTrainedModel, *, rows: int, width: int, targets: int,
     head = model.get_output_embeddings()
     total = 0.0
     for module in model.modules():
-        if isinstance(module, torch.nn.Linear):
+        if isinstance(module, (torch.nn.Linear, Conv1D)):
             trained = any(parameter.requires_grad for parameter in module.parameters())
             positions = targets if module is head else rows * width
             total += _elements(module) * positions * (6 if trained else 4)
@@ -155,7 +173,7 @@ def forward_formula(model: PreTrainedModel, tokens: int) -> float:
     head = model.get_output_embeddings()
     elements = 0
     for module in model.modules():
-        if isinstance(module, torch.nn.Linear) and module is not head:
+        if isinstance(module, (torch.nn.Linear, Conv1D)) and module is not head:
             elements += _elements(module)
         elif isinstance(module, torch.nn.ParameterDict):
             elements += sum(_multiplied(factor, model.config.vocab_size) for factor in module.values())
@@ -168,9 +186,9 @@ def _multiplied(factor: Any, vocabulary: int) -> int:
     return factor.numel() if used else 0
 
 
-def _elements(layer: torch.nn.Linear) -> int:
+def _elements(layer: torch.nn.Linear | Conv1D) -> int:
     """Elements of the weight matrix, however it is packed."""
-    return layer.in_features * layer.out_features
+    return layer.weight.numel() if isinstance(layer, Conv1D) else layer.in_features * layer.out_features
 
 
 def _attention(config: Any, rows: int, width: int, keys: int) -> float:

@@ -53,15 +53,18 @@ def is_quantised(model: torch.nn.Module) -> bool:
 
 
 def merged_copy(model: PreTrainedModel) -> PreTrainedModel | None:
-    """A second model, the adapter of a `mergeable` one in its weights; None where it has no such form."""
-    double: Any = copy.deepcopy(model)
-    _untie(double.get_base_model())
+    """A second model, the adapter of a `mergeable` one in its weights; None where it has no such form.
+
+    Nor is there one where a second model does not fit into memory.
+    """
     with warnings.catch_warnings():
         # That 4-bit weights round, which is measured here, and that a tied head changes, which it does not.
         warnings.simplefilter("ignore", UserWarning)
         try:
+            double: Any = copy.deepcopy(model)
+            _untie(double.get_base_model())
             merged: PreTrainedModel = double.merge_and_unload()
-        except (NotImplementedError, ValueError):  # peft's words for what it cannot merge
+        except (RuntimeError, ValueError):  # peft's words for what it cannot merge, torch's for no memory
             return None
     return merged
 

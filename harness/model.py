@@ -138,9 +138,10 @@ class ModelSource:
         return model
 
     @property
-    def _attention(self) -> str:
-        # At the presets' lengths torch's CPU kernel of SDPA trains slower than eager attention.
-        return "eager" if self.device == "cpu" else "sdpa"
+    def _attention(self) -> str | None:
+        # At the presets' lengths torch's CPU kernel of SDPA trains slower than eager attention. Elsewhere
+        # transformers takes SDPA where a model has it, which it would insist on if it were named.
+        return "eager" if self.device == "cpu" else None
 
     def _check_size(self) -> None:
         """Refuse a configuration whose model would be out of all proportion to its files, before it is made.

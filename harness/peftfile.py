@@ -38,6 +38,9 @@ LARGEST_SIZE, LARGEST = 4096, 1e9
 MAX_BYTES, LONGEST, DEEPEST = 1_000_000, 10_000, 3
 """Bytes of a file, characters or entries of one setting, and how deep settings nest."""
 
+MORE_INPUTS = ("MULTITASK_PROMPT_TUNING",)
+"""Types whose forward pass asks for what a language model is not given."""
+
 LONGEST_NAME = 60
 RATES = {
     "LORA": lora.Lora.learning_rates,
@@ -82,6 +85,11 @@ class PeftFile(Method):
             raise PluginError(
                 f"method {self.name!r}: peft {peft.__version__} has no peft_type "
                 f"{self.values['peft_type']!r:.80}; allowed: {', '.join(sorted(kinds))}"
+            )
+        if self.values["peft_type"] in MORE_INPUTS:
+            raise PluginError(
+                f"method {self.name!r}: {self.values['peft_type']} needs more than a text from every example "
+                "(task ids), which no task gives"
             )
         self._built(steps=100, tokenizer="the model's")
 

@@ -14,7 +14,7 @@ import torch
 
 from harness.budget import RECIPE
 from harness.data import Batch, Encoder
-from harness.evaluate import Answer, Progress, Prompt, before
+from harness.evaluate import Answer, Progress, Prompt, before, end_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -99,12 +99,14 @@ class PlainEvaluator:
     ) -> list[Answer]:
         """Greedy continuation of each prompt up to the end token, `stop` or `max_new_tokens`."""
         answers = []
+        core = getattr(self.model, "get_base_model", lambda: self.model)()
+        ends = end_tokens(core, self.encoder)
         for prompt in prompts:
             ids: list[int] = []
             text, ended = "", False
             while not ended and len(ids) < max_new_tokens:
                 token = int(self._logits(prompt.ids + ids)[-1].argmax())
-                ended = token == self.encoder.end
+                ended = token in ends
                 if not ended:
                     ids.append(token)
                     whole = str(self.encoder.tokenizer.decode(ids, skip_special_tokens=True))

@@ -24,7 +24,8 @@ from harness.errors import UsageError
 from harness.result import Phase
 
 PROC = Path("/proc/self")
-RAPL = Path("/sys/class/powercap/intel-rapl:0/energy_uj")
+RAPL = Path("/sys/class/powercap")
+"""Holds a folder for each socket, "intel-rapl:0" and so on; those with a second colon are parts of one."""
 SAMPLE_SECONDS = 0.1
 """How often NVML is read during a phase."""
 
@@ -86,7 +87,7 @@ class Stopwatch:
         self._device = device
         self._total: Phase | None = None
         self._gpu: GpuMeter | None = None
-        self._joules: float | None = None
+        self._joules: tuple[float, ...] = ()
         self._reset = False
         self._start = 0.0
 
@@ -111,9 +112,9 @@ class Stopwatch:
         self._gpu = None
         # A peak that cannot be reset is an earlier phase's as well.
         peak, reserved = peak_bytes(self._device) if self._reset else (None, None)
-        before, after = self._joules, _rapl_joules()
-        if before is not None and after is not None and after >= before:  # the counter wraps around
-            readings["energy_joules"] = after - before
+        spent = [after - before for before, after in zip(self._joules, _rapl_joules(), strict=False)]
+        if spent and min(spent) >= 0:  # a counter wraps around
+            readings["energy_joules"] = sum(spent)
         stretch = Phase(seconds=seconds, peak_bytes=peak, peak_reserved_bytes=reserved, **readings)
         self._total = joined(self._total, stretch) if self._total else stretch
         return self._total
@@ -171,7 +172,9 @@ def keep_freed_memory() -> None:
     """
     libc = _glibc()
     if libc is not None:
-        libc.mallopt(M_MMAP_THRESHOLD, 2**30)
+        # Before 2.35 or so glibc refuses thresholds of more than 32 MiB, and a refusal would leave 128 KiB.
+        if not libc.mallopt(M_MMAP_THRESHOLD, 2**30):
+            libc.mallopt(M_MMAP_THRESHOLD, 2**25)
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
@@ -215,25 +218,31 @@ def peak_bytes(device: str) -> tuple[int | None, int | None]:
     return int(marks[0].split()[1]) * 1024, None
 
 
-def _rapl_joules() -> float | None:
+def _rapl_joules() -> tuple[float, ...]:
+    """The energy counter of every socket; none where they are not there or may not be read."""
     try:
-        return int(RAPL.read_text()) / 1e6
+        return tuple(
+            int((socket / "energy_uj").read_text()) / 1e6 for socket in sorted(RAPL.glob("intel-rapl:[0-9]*"))
+            if socket.name.count(":") == 1
+        )  # fmt: skip
     except (OSError, ValueError):
-        return None
+        return ()
 
 
 class GpuMeter:
     """Reads NVML in a thread: this process's device memory, mean utilisation, energy.
 
-    Every figure is left out where the driver does not offer it.
+    Every figure is left out where the driver does not offer it, all where there is no NVML, as under ROCm.
     """
 
     def __init__(self) -> None:
         import pynvml
 
         self._nvml: Any = pynvml
-        pynvml.nvmlInit()
-        self._handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(0).uuid}")
+        self._handle: Any = None
+        with contextlib.suppress(pynvml.NVMLError):
+            pynvml.nvmlInit()
+            self._handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(0).uuid}")
         self._stop = threading.Event()
         self._memory: list[int] = []
         self._busy: list[float] = []
@@ -242,11 +251,14 @@ class GpuMeter:
 
     def start(self) -> None:
         """Begin sampling."""
-        self._start_joules = self._joules()
-        self._thread.start()
+        if self._handle is not None:
+            self._start_joules = self._joules()
+            self._thread.start()
 
     def stop(self) -> dict[str, Any]:
         """End sampling; the readings under the names of `Phase`'s fields."""
+        if self._handle is None:
+            return {}
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()

@@ -114,7 +114,11 @@ class Task(ABC):
 
     @abstractmethod
     def score(self, example: Example, output: str) -> float:
-        """How good `output` is for this one example, from 0 to 1."""
+        """How good `output` is for this one example, from 0 to 1.
+
+        A chosen label comes as it is; what was generated begins with the white space that stands between
+        prompt and answer in training (see `join`), so most tasks strip it.
+        """
 
     def readable(self, example: Example, output: str) -> bool:
         """Whether an answer can be read out of `output`, right or wrong: it has the form that was asked for.
@@ -130,6 +134,11 @@ class Task(ABC):
         None where the most common target of train is the only such guess.
         """
         return None
+
+
+def join(prompt: str, target: str) -> str:
+    """The target as it follows the prompt: after one space, unless either brings its own white space."""
+    return target if not target or prompt[-1:].isspace() or target[:1].isspace() else " " + target
 
 
 def digest(text: str) -> str:

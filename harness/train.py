@@ -13,7 +13,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -64,6 +64,17 @@ class TimeLimit:
         return min(steps, 1 + steps * elapsed / self.seconds)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stand:
+    """How far training is between two steps; `last` if it is over. Seconds are of the train clock."""
+
+    step: int = 0
+    examples: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    last: bool = False
+
+
 class Optimizer(Protocol):
     """What the loop asks of an optimizer; it is made with the model whose parameters it trains."""
 
@@ -106,7 +117,8 @@ def target_loss(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
 
 
 def rate_at(step: float, steps: int, peak: float) -> float:
-    """Learning rate of `step` (from 1): linear warm-up over the first tenth, then linear decay to zero.
+    """Learning rate of `step` (from 1): linear warm-up over the first tenth, then linear decay, to zero
+    after the last.
 
     Between two steps it is between their rates, for schedules that follow the clock.
     """
@@ -126,7 +138,7 @@ def train(
     after_step: Callable[[PreTrainedModel, int], None],
     progress: Callable[[int, int], None],
     limit: TimeLimit | None = None,
-    pause: Callable[[int, int, float], None] | None = None,
+    pause: Callable[[Stand], None] | None = None,
 ) -> Trained:
     """Train what `optimizer` holds on `batches`, one step each.
 
@@ -134,12 +146,13 @@ def train(
     before, and the learning rate follows the share of the time that is gone.
 
     `penalty` and `after_step` are the method's (see `Method`); the recorded losses are without the penalty.
-    Before the first step and after each, `pause` gets the steps, tokens and seconds so far; the clock stands
-    still meanwhile, and the model must come back as it was. Stops at the first loss or gradient that is not
-    finite.
+    Before the first step and after each, `pause` is told how far training is, and where a `limit` ends it,
+    once more that this was the last; the clock stands still meanwhile, and the model must come back as it
+    was. Stops at the first loss or gradient that is not finite.
     """
+    stand = Stand()
     if pause:
-        pause(0, 0, 0.0)
+        pause(stand)
     model.train()
     curve: list[Point] = []
     examples = tokens = positions = 0
@@ -175,10 +188,14 @@ def train(
         if not math.isfinite(value) or not math.isfinite(norm):
             degenerate = f"loss {value} and gradient norm {norm} at step {step}"
             break
+        stand = Stand(step=step, examples=examples, tokens=tokens, seconds=curve[-1].seconds,
+                      last=limit is None and step == len(batches))  # fmt: skip
         if pause:
             away = time.perf_counter()
-            pause(step, tokens, curve[-1].seconds)
+            pause(stand)
             start += time.perf_counter() - away
+    if pause and limit and degenerate is None:
+        pause(replace(stand, last=True))
     model.eval()
     if degenerate is None and not any(point.grad_norm for point in curve):
         degenerate = "every gradient was zero"

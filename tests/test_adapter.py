@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from harness import registry
-from harness.adapter import save, size_on_disk
+from harness.adapter import make, save, size_on_disk
 from harness.budget import preset
 from harness.model import ModelSource, weight_bytes
 
@@ -38,6 +39,18 @@ def test_the_file_of_full_fine_tuning_is_as_large_as_the_model(toy: ModelSource,
     base = toy.load()
     assert size_on_disk(adapted(toy, "full")) == save(base, tmp_path)
     assert 0 < save(base, tmp_path) - weight_bytes(base) < HEADER
+
+
+@pytest.mark.parametrize("name", ["lora-r16", "dora-r16", "qlora-r16", "adalora"])
+def test_a_seed_draws_the_adapter(toy: ModelSource, name: str) -> None:
+    def drawn(seed: int) -> dict[str, torch.Tensor]:
+        model = make(registry.method(name), toy, preset("smoke"), seed)
+        return {name: p.detach() for name, p in model.named_parameters() if p.requires_grad and p.any()}
+
+    first, again, other = drawn(0), drawn(0), drawn(1)
+    assert first.keys() == again.keys() == other.keys()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
 
 
 def test_nothing_is_left_behind(toy: ModelSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from harness.examine import Examiner
 from harness.methods.lora import LoraR16
 from harness.model import ModelSource, resolve
 from harness.task import Example, Task
+from harness.train import Stand, TimeLimit
 from tests.test_train import METHODS, adapted, fit, made
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
@@ -119,6 +122,26 @@ def test_a_checkpoint_says_what_training_it_took(toy: ModelSource) -> None:
     assert all(0 <= one.score <= 1 for one in checkpoints.found)
 
 
+@pytest.mark.parametrize("estimate", [2, 5, 40])
+def test_where_the_clock_ends_training_its_end_is_scored_once(
+    toy: ModelSource, monkeypatch: pytest.MonkeyPatch, estimate: int
+) -> None:
+    model, batches = adapted(toy, "full"), made(toy)
+    supply = itertools.islice(itertools.cycle(batches), estimate)
+    checkpoints, _ = watching(model, toy, 2)
+    checkpoints = replace(checkpoints, batches=list(supply))
+    ticks = itertools.count()
+    monkeypatch.setattr("harness.train.time.perf_counter", lambda: float(next(ticks)))
+    limit = TimeLimit(seconds=40.0, more=itertools.cycle(batches))
+    trained = fit(model, checkpoints.batches, 1e-3, pause=checkpoints, limit=limit)
+    steps = [one.step for one in checkpoints.found]
+    assert steps == sorted(set(steps))
+    assert steps[0] == 0
+    assert steps[-1] == len(trained.curve)
+    assert checkpoints.found[-1].examples == trained.examples
+    assert len(steps) == (3 if estimate // 2 < len(trained.curve) else 2)
+
+
 def test_the_last_score_is_that_of_the_trained_model(toy: ModelSource) -> None:
     model = adapted(toy, "full")
     checkpoints, _ = watching(model, toy, 1)
@@ -143,8 +166,8 @@ def test_the_model_is_asked_in_eval_mode_and_trained_in_train_mode(
     monkeypatch.setattr(Examiner, "examine", noting)
     checkpoints, _ = watching(model, toy, 3)
 
-    def pause(step: int, tokens: int, seconds: float) -> None:
-        checkpoints(step, tokens, seconds)
+    def pause(stand: Stand) -> None:
+        checkpoints(stand)
         after.append(model.training)
 
     fit(model, made(toy), 1e-2, pause=pause)

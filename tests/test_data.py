@@ -5,10 +5,10 @@ import itertools
 import pytest
 import torch
 
-from harness.data import Encoded, Encoder, batches, draw, join, solved
+from harness.data import Encoded, Encoder, batches, draw, solved
 from harness.errors import ModelError
 from harness.model import ModelSource
-from harness.task import Example, Splits, Task
+from harness.task import Example, Splits, Task, join
 
 
 class Colours(Task):

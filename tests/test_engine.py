@@ -11,10 +11,11 @@ from harness import evaluate
 from harness.compiling import COMPILED_WORK, compile_blocks, compile_where_it_pays, release
 from harness.data import Batch, Encoder, head_of
 from harness.engine import engine
-from harness.evaluate import Answer, encode_prompts
+from harness.evaluate import Answer, encode_prompts, takes_rows
 from harness.job import ENGINES
 from harness.model import ModelSource, blocks
 from harness.recompute import recompute_gates
+from harness.toy import VOCABULARY
 from harness.train import target_loss
 from tests.test_train import METHODS, adapted, fit, made
 
@@ -50,6 +51,52 @@ def test_both_engines_give_the_same_answers_at_every_batch_size(
     for rows in (1, 16):
         monkeypatch.setattr(evaluate, "ROWS", rows)
         assert answers(toy, "fast", method) == plain
+
+
+SHAPE = {
+    "vocab_size": VOCABULARY, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "pad_token_id": 0, "bos_token_id": 256,
+    "eos_token_id": 257,
+}  # fmt: skip
+ALIBI = {"vocab_size": VOCABULARY, "hidden_size": 32, "n_layer": 2, "n_head": 4, "pad_token_id": 0}
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "in_rows"),
+    [
+        ("llama", SHAPE, True),
+        ("mistral", SHAPE | {"sliding_window": 512}, True),
+        ("mistral", SHAPE | {"sliding_window": 16}, False),
+        (
+            "gemma3_text",
+            SHAPE | {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 12},
+            False,
+        ),
+        ("lfm2", SHAPE | {"layer_types": ["conv", "full_attention"]}, False),
+        ("bloom", ALIBI, False),
+    ],
+)
+def test_a_model_is_asked_in_rows_only_where_that_gives_the_same_answers(
+    toy: ModelSource, kind: str, options: dict[str, Any], in_rows: bool
+) -> None:
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(kind, **options)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    head = model.get_output_embeddings()  # one that is tied repeats what it was given last
+    head.weight = torch.nn.Parameter(torch.randn_like(head.weight))
+    encoder = Encoder(toy.tokenizer(), 64)
+    prompts = encode_prompts(encoder, PROMPTS, ())
+    joined = [encoder.follow(PROMPTS[0], label) for label in LABELS]
+    assert takes_rows(model, max(len(prompt.ids) for prompt in prompts) + 40) == in_rows
+    found = {}
+    for name in ("fast", "plain"):
+        tool = engine(name).evaluator(model, encoder, device="cpu", progress=lambda done, total: None)
+        found[name] = tool.choose(prompts, joined, LABELS), tool.generate(prompts, 8)
+        assert tool.tokens > 0
+    assert found["fast"] == found["plain"]
+    assert any(answer.text for answer in found["fast"][1])
 
 
 def test_the_first_rows_of_a_batch_lose_like_those_rows_alone(toy: ModelSource) -> None:

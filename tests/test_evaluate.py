@@ -9,8 +9,10 @@ import torch
 from harness import registry
 from harness.budget import preset
 from harness.data import Encoder
+from harness.engine import engine
 from harness.evaluate import Evaluator, before, encode_prompts
 from harness.model import ModelSource
+from harness.toy import VOCABULARY
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*is_gradient_checkpointing.*:FutureWarning", "ignore:Position ids are not supported:UserWarning"
@@ -104,6 +106,43 @@ def test_rows_that_end_early_leave_the_batch_and_change_nothing(toy: ModelSource
         cut = ids.index(tool.encoder.end) if tool.encoder.end in ids else None
         assert tool.encoder.text(answer.text) == ids[:cut]
         assert answer.truncated == answer.unfinished == (cut is None)
+
+
+@pytest.mark.parametrize("name", ["fast", "plain"])
+def test_an_answer_ends_where_the_models_makers_have_it_stop_too(toy: ModelSource, name: str) -> None:
+    model = adapted(toy, "zero-shot")
+    encoder = Encoder(toy.tokenizer(), 200)
+    prompts = encode_prompts(encoder, PROMPTS, ())
+
+    def texts() -> list[str]:
+        tool = engine(name).evaluator(model, encoder, device="cpu", progress=lambda done, total: None)
+        return [answer.text for answer in tool.generate(prompts, 6)]
+
+    whole = [encoder.text(text) for text in texts()]
+    turn = whole[0][2]
+    model.generation_config.eos_token_id = [encoder.end, turn]
+    for ids, text in zip(whole, texts(), strict=True):
+        assert encoder.text(text) == (ids[: ids.index(turn)] if turn in ids else ids)
+
+
+def test_many_labels_are_scored_in_smaller_batches(toy: ModelSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = adapted(toy, "zero-shot")
+    tool = evaluator(model, toy)
+    prompts = encode_prompts(tool.encoder, PROMPTS, ())
+    joined = [tool.encoder.follow(PROMPTS[0], label) for label in LABELS]
+    expected = tool.choose(prompts, joined, LABELS)
+    rows: list[int] = []
+    scores = Evaluator._label_scores
+
+    def noting(self: Evaluator, cache: Any, own: list[list[int]], choices: list[list[int]]) -> torch.Tensor:
+        rows.append(len(own))
+        return scores(self, cache, own, choices)
+
+    monkeypatch.setattr(Evaluator, "_label_scores", noting)
+    columns = 1 + sum(len(tool.encoder.text(text)) - 1 for text in joined)
+    monkeypatch.setattr("harness.evaluate.LOGITS", 2 * columns * VOCABULARY)
+    assert tool.choose(prompts, joined, LABELS) == expected
+    assert rows == [2, 2, 1]
 
 
 def test_shots_stand_before_every_prompt_after_the_begin_token(toy: ModelSource) -> None:

@@ -1,5 +1,7 @@
 """Counted operations against the formula."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -8,6 +10,7 @@ from harness.budget import preset
 from harness.data import Encoder, batches, head_of
 from harness.flops import forward_formula, step_formula, train_step_flops, training_cost
 from harness.model import ModelSource
+from harness.toy import VOCABULARY
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
 
@@ -39,6 +42,38 @@ def test_one_step_counts_what_the_formula_says(toy: ModelSource, name: str) -> N
     assert flops.counted <= flops.formula * 1.001
     assert all(parameter.grad is None for parameter in model.parameters())
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def made(kind: str, **options: Any) -> Any:
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.for_model(kind, vocab_size=VOCABULARY, pad_token_id=0, **options)
+    return AutoModelForCausalLM.from_config(config, attn_implementation="eager")
+
+
+def test_layers_that_transpose_their_weights_are_in_the_formula(toy: ModelSource) -> None:
+    model = made("gpt2", n_embd=32, n_layer=2, n_head=4)
+    encoder = Encoder(toy.tokenizer(), 64)
+    (batch,) = batches([encoder.pair("Count:", "one")] * 4, batch_size=4, epochs=1, seed=0, pad=0)
+    flops = train_step_flops(model, batch)
+    assert flops.counted == pytest.approx(flops.formula, rel=0.12)
+    assert forward_formula(model, 10) == 2 * 10 * 2 * 12 * 32**2  # 4 + 8 widths squared a block
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_experts_of_a_sparse_model_are_counted(toy: ModelSource, precision: str) -> None:
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+             "num_key_value_heads": 4, "num_local_experts": 4}  # fmt: skip
+    encoder = Encoder(toy.tokenizer(), 64)
+    (batch,) = batches([encoder.pair("Count:", "one")] * 4, batch_size=4, epochs=1, seed=0, pad=0)
+    counted = [
+        train_step_flops(
+            made("mixtral", num_experts_per_tok=each, **shape).to(getattr(torch, precision)), batch
+        ).counted
+        for each in (1, 2)
+    ]
+    an_expert = 3 * 32 * 64  # gate, up and down
+    assert counted[1] - counted[0] == 2 * batch.ids.numel() * an_expert * 6
 
 
 @pytest.mark.parametrize("name", ["lora-r16", "dora-r16"])

@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from harness import merging, registry
+from harness.budget import preset
 from harness.merging import READ, distance, is_quantised, measure, mergeable, merged_copy
+from harness.methods.lora import LoraR16
 from harness.model import ModelSource, resolve, weight_bytes
 from tests.test_train import adapted, fit, made
 
@@ -84,6 +86,20 @@ def test_merging_leaves_the_model_itself_alone(toy: ModelSource) -> None:
 def test_without_an_adapter_in_the_layers_there_is_nothing_to_merge(toy: ModelSource, name: str) -> None:
     assert not mergeable(adapted(toy, name))
     assert mergeable(adapted(toy, "lora-r16"))
+
+
+@pytest.mark.filterwarnings("ignore:`lora_bias=True` was passed")
+def test_an_adapter_that_peft_does_not_merge_is_left_out(toy: ModelSource) -> None:
+    class Biased(LoraR16):
+        def adapter(self) -> dict[str, Any]:
+            return {
+                **super().adapter(),
+                "lora_bias": True,
+            }  # the model's own layers have none to merge it into
+
+    model = Biased().adapt(toy.load(), preset("smoke"))
+    assert mergeable(model)
+    assert measure(model, PROMPTS) is None
 
 
 def test_a_4_bit_base_loses_more_than_rounding(toy: ModelSource) -> None:

@@ -126,6 +126,10 @@ def test_a_hostile_configuration_is_one_line(tmp_path: Path, name: str) -> None:
         ({**LORA, "peft_type": "lora"}, r"has no peft_type 'lora'; allowed: ADALORA, "),
         ({**LORA, "rank": 3}, "peft refuses its configuration: .*unexpected keyword argument 'rank'"),
         ({**LORA, "init_lora_weights": "loftq"}, "peft refuses its configuration: .*loftq"),
+        (
+            {"peft_type": "MULTITASK_PROMPT_TUNING", "num_tasks": 2},
+            "needs more than a text from every example",
+        ),
     ],
 )
 def test_what_peft_does_not_take_is_one_line(tmp_path: Path, values: object, message: str) -> None:

@@ -132,3 +132,31 @@ def test_the_gpu_meter_reads_this_process_and_leaves_out_what_is_missing(
     assert 10**9 < readings["peak_device_bytes"] < 10**9 + 10**7
     assert readings["utilisation"] == 0.5
     assert readings.get("energy_joules") == (5.0 if energy else None)
+
+
+def test_without_nvml_there_are_no_readings(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent() -> None:
+        raise NvmlError
+
+    nvml = fake_nvml(energy=True)
+    nvml.nvmlInit = absent
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    meter = GpuMeter()
+    meter.start()
+    assert meter.stop() == {}
+
+
+def test_the_energy_of_every_socket_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("harness.profiler.RAPL", tmp_path)
+    for name in ("intel-rapl:0", "intel-rapl:0:0", "intel-rapl:1"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "energy_uj").write_text("1000000")
+    profiler = Profiler("cpu")
+    with profiler.phase("train"):
+        (tmp_path / "intel-rapl:0" / "energy_uj").write_text("3000000")
+        (tmp_path / "intel-rapl:0:0" / "energy_uj").write_text("9000000")
+        (tmp_path / "intel-rapl:1" / "energy_uj").write_text("6000000")
+    assert profiler.phases["train"].energy_joules == 7.0
+    with profiler.phase("wrapped"):
+        (tmp_path / "intel-rapl:1" / "energy_uj").write_text("1")
+    assert profiler.phases["wrapped"].energy_joules is None

@@ -18,7 +18,7 @@ from harness.budget import RECIPE, preset
 from harness.data import Batch, Encoder, batches
 from harness.engine import engine
 from harness.model import ModelSource, resolve
-from harness.train import TimeLimit, Trained, rate_at, target_loss, train
+from harness.train import Stand, TimeLimit, Trained, rate_at, target_loss, train
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
 
@@ -49,7 +49,7 @@ def fit(
     precision: str = "float32",
     method: str = "full",
     limit: TimeLimit | None = None,
-    pause: Callable[[int, int, float], None] | None = None,
+    pause: Callable[[Stand], None] | None = None,
 ) -> Trained:
     chosen, owner = engine(name), registry.method(method)
     return train(
@@ -164,16 +164,19 @@ def test_a_run_without_gradients_is_degenerate(toy: ModelSource) -> None:
 
 
 def test_the_clock_stands_still_in_a_pause(toy: ModelSource) -> None:
-    paused: list[tuple[int, int, float]] = []
+    paused: list[Stand] = []
 
-    def pause(step: int, tokens: int, seconds: float) -> None:
-        paused.append((step, tokens, seconds))
+    def pause(stand: Stand) -> None:
+        paused.append(stand)
         time.sleep(0.1)
 
     start = time.perf_counter()
     curve = fit(adapted(toy, "full"), made(toy), 1e-3, pause=pause).curve
     whole = time.perf_counter() - start
-    assert paused == [(0, 0, 0.0), *((point.step, point.tokens, point.seconds) for point in curve)]
+    assert [(one.step, one.tokens, one.seconds) for one in paused] == [
+        (0, 0, 0.0), *((point.step, point.tokens, point.seconds) for point in curve),
+    ]  # fmt: skip
+    assert [one.last for one in paused] == [False] * len(curve) + [True]
     assert 0 < curve[-1].seconds <= whole - 0.1 * len(paused)
 
 
@@ -182,7 +185,7 @@ def test_a_run_that_stops_pauses_no_more(toy: ModelSource) -> None:
     with torch.no_grad():
         model.get_output_embeddings().weight[0, 0] = float("nan")
     steps: list[int] = []
-    fit(model, made(toy), 1e-3, pause=lambda step, tokens, seconds: steps.append(step))
+    fit(model, made(toy), 1e-3, pause=lambda stand: steps.append(stand.step))
     assert steps == [0]
 
 
