@@ -212,4 +212,7 @@ def _who() -> str:
         if done.stdout.strip():
             found.append(done.stdout.strip())
     name = " ".join([*found[:1], *(f"<{address}>" for address in found[1:])])
-    return name or os.environ.get("USER") or getuser()
+    try:
+        return name or os.environ.get("USER") or getuser()
+    except (KeyError, OSError, ImportError):  # a container may run under a number without a name
+        return f"user {os.getuid()}"

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from harness import registry
 from harness.errors import PluginError
 from harness.method import Method
-from harness.task import METRICS, Example, Splits, Task, task_hash
+from harness.prepare import plugin_code
+from harness.task import METRICS, Example, Splits, Task, join, task_hash
 
 SAMPLE = 50
 """Examples of each split that the per-item checks look at."""
@@ -54,12 +55,12 @@ def task_checks(task: Task) -> Iterator[Check]:
     """The rules of the Task contract."""
     yield _check("licence and source of the data are stated", lambda: _stated(task))
     yield _check(f"metric is one of {', '.join(METRICS)}", lambda: _metric(task))
-    try:
-        splits = task.load()
-    except PluginError as error:
-        yield Check(name="splits are disjoint, without repeated ids", problem=str(error))
+    loaded: list[Splits] = []
+    load = _check("splits are disjoint, without repeated ids", lambda: _loaded(task, loaded))
+    yield load
+    if load.problem:
         return
-    yield Check(name="splits are disjoint, without repeated ids", problem=None)
+    (splits,) = loaded
     yield _check("the stated sizes are those of the splits", lambda: _sizes(task, splits))
     yield _check("loading twice gives the same data", lambda: _same(task, splits))
     yield _check(
@@ -76,7 +77,20 @@ def task_checks(task: Task) -> Iterator[Check]:
 
 
 def _check(name: str, find: Callable[[], str | None]) -> Check:
-    return Check(name=name, problem=find())
+    """A rule, looked into; whatever the plugin raises meanwhile breaks it."""
+    try:
+        with plugin_code("it raised"):
+            return Check(name=name, problem=find())
+    except PluginError as error:
+        return Check(name=name, problem=str(error))
+
+
+def _loaded(task: Task, into: list[Splits]) -> str | None:
+    splits: object = task.load()
+    if not isinstance(splits, Splits):
+        return f"load() returned {type(splits).__name__}, not Splits"
+    into.append(splits)
+    return None
 
 
 def _sample(splits: Splits) -> Iterator[Example]:
@@ -90,7 +104,13 @@ def _stated(task: Task) -> str | None:
 
 
 def _metric(task: Task) -> str | None:
-    return None if task.metric in METRICS else f"it is {task.metric!r}"
+    if task.metric not in METRICS:
+        return f"it is {task.metric!r}"
+    return "it is 'accuracy', which is of labels, and labels is None" if _unlabelled(task) else None
+
+
+def _unlabelled(task: Task) -> bool:
+    return task.metric == "accuracy" and task.labels is None
 
 
 def _same(task: Task, splits: Splits) -> str | None:
@@ -124,9 +144,13 @@ def _ending(task: Task, splits: Splits) -> str | None:
 
 def _gold(task: Task, splits: Splits) -> str | None:
     for example in _sample(splits):
-        score = task.score(example, task.target(example))
-        if score != 1.0:
-            return f"the target of {example.id!r} scores {score!r}"
+        target = task.target(example)
+        # What is generated begins with the space that stands between prompt and answer in training.
+        given = target if task.labels else join(task.prompt(example), target)
+        for how, output in (("", target), (" as it is generated, after a space,", given)):
+            score = task.score(example, output)
+            if score != 1.0:
+                return f"the target of {example.id!r}{how} scores {score!r}"
     return None
 
 

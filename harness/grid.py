@@ -151,6 +151,7 @@ def identify(grid: Grid, cell: Cell) -> dict[str, Any]:
         "task": task.name,
         "task_version": task.version,
         "task_hash": task.hash,
+        "task_code": task.code,
         "data": "hub" if grid.hub else "embedded",
         "chat_template": grid.chat_template,
         "method": method.name,

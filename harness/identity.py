@@ -21,7 +21,7 @@ MODEL: dict[str, Any] = {"trust": tuple[str, ...] | None}
 
 SHARED = ("model", "data", "chat_template", "engine", "recipe", "budget")
 """Parts in which all results of a folder are alike: a report averages over its tasks."""
-SHARED_BY_TASK = ("task_version", "task_hash", "device", "versions")
+SHARED_BY_TASK = ("task_version", "task_hash", "task_code", "device", "versions")
 """Parts in which all results of a task are alike as well."""
 BESIDE_SCORES = ("name", "timeout_seconds", "checkpoints", "merge_prompts")
 """Fields of a budget that no test score depends on: what it is called, a limit for what hangs, and what is

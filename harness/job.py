@@ -18,13 +18,14 @@ ENGINES = ("fast", "plain")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prepared:
-    """A task as loaded once for the whole grid."""
+    """A task as loaded once for the whole grid; `code` is `registry.code_of` it."""
 
     name: str
     description: str
     family: str
     version: int
     hash: str
+    code: str | None
     size: TaskSize
     splits: Splits
     baselines: dict[str, float]

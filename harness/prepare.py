@@ -63,6 +63,7 @@ def prepare(reference: str, hub: bool, test_examples: int, send: Send) -> Prepar
         family=task.family,
         version=task.version,
         hash=task_hash(task, splits),
+        code=registry.code_of(task),
         splits=splits,
         baselines=baselines(task, splits, splits.test[:test_examples]),
         size=TaskSize(
@@ -147,7 +148,8 @@ def check_unchanged(task: Task, method: Method, job: Job) -> None:
         UsageError: It has other data, or another configuration.
     """
     found = {
-        f"task {task.name!r}": task_hash(task, job.splits) == job.identity["task_hash"],
+        f"task {task.name!r}": (task_hash(task, job.splits), registry.code_of(task))
+        == (job.identity["task_hash"], job.identity["task_code"]),
         f"method {method.name!r}": (plain(method.config()), registry.code_of(method))
         == (job.identity["method_config"], job.identity["method_code"]),
     }
@@ -201,6 +203,11 @@ def _check_texts(task: Task, splits: Splits) -> None:
     ):
         raise PluginError(
             f"task {task.name!r}: labels is {labels!r}; it must be a tuple of distinct texts, or None"
+        )
+    if labels is None and task.metric == "accuracy":
+        raise PluginError(
+            f"task {task.name!r}: accuracy is of labels, and labels is None; exact_match is the metric of "
+            "answers that are written"
         )
     for _, examples in splits.items():
         for example in examples:

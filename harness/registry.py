@@ -33,6 +33,9 @@ Plugin = TypeVar("Plugin", Task, Method)
 TASK_ATTRIBUTES = ("name", "version", "family", "metric", "description", "source", "license")
 METHOD_ATTRIBUTES = ("name", "description")
 
+BUILT_IN_TASKS = "tasks"
+"""The package of the tasks that come with Tuneoff."""
+
 OPTION = re.compile(r"\w+=[^/]*")
 WILDCARD = re.compile(r"[*?[]")
 AT_RATE = re.compile(r"(.+)@([^@/\\:]*)(?<!\.py)(?<!\.json)")
@@ -42,7 +45,7 @@ AT_RATE = re.compile(r"(.+)@([^@/\\:]*)(?<!\.py)(?<!\.json)")
 @cache
 def tasks() -> dict[str, Task]:
     """Built-in tasks and those of entry points, by name."""
-    return _discover("tasks", "tuneoff.tasks", Task, TASK_ATTRIBUTES)
+    return _discover(BUILT_IN_TASKS, "tuneoff.tasks", Task, TASK_ATTRIBUTES)
 
 
 @cache
@@ -133,15 +136,16 @@ def plugin_from_file(path: str) -> Task | Method:
     return found[0]
 
 
-def code_of(plugin: Method) -> str | None:
-    """SHA-256 of the file that defines a user's method; None for one that comes with Tuneoff.
+def code_of(plugin: Task | Method) -> str | None:
+    """SHA-256 of the file that defines a user's task or method; None for one that comes with Tuneoff.
 
-    A method's configuration need not tell all that its code does, and who works on one changes the code.
+    A method's configuration need not tell all that its code does, nor a task's texts how answers are scored,
+    and who works on one changes the code.
     """
-    module = type(plugin).__module__
-    if module.partition(".")[0] == __name__.partition(".")[0]:
+    own, file = Path(__file__).resolve().parent, Path(inspect.getfile(type(plugin))).resolve()
+    if any(file.is_relative_to(folder) for folder in (own, own.parent / BUILT_IN_TASKS)):
         return None
-    return hashlib.sha256(Path(inspect.getfile(type(plugin))).read_bytes()).hexdigest()
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _split(selection: str) -> list[str]:
@@ -200,8 +204,10 @@ def _found(
         raise unknown(base.__name__.lower(), reference, named)
     try:
         found = getattr(importlib.import_module(module), name, None)
-    except (ImportError, ValueError) as error:
-        raise PluginError(f"{reference}: cannot import {module!r}: {error}") from error
+    except Exception as error:  # whatever the module does when it is imported
+        raise PluginError(
+            f"{reference}: cannot import {module!r}: {type(error).__name__}: {error}"
+        ) from error
     if not inspect.isclass(found) or not issubclass(found, base):
         raise PluginError(f"{reference}: {module!r} has no {base.__name__} class {name!r}")
     _check(found, attributes, reference)
@@ -215,7 +221,15 @@ def _discover(package: str, group: str, base: type[Plugin], attributes: Iterable
         for plugin in _plugins(importlib.import_module(f"{package}.{info.name}"), base, attributes):
             found[plugin.name] = plugin
     for entry in importlib.metadata.entry_points(group=group):
-        plugin_class = entry.load()
+        try:
+            plugin_class = entry.load()
+        except Exception as error:
+            raise PluginError(
+                f"the entry point {entry.name} = {entry.value!r} of an installed package cannot be imported: "
+                f"{type(error).__name__}: {error}. Mend that package, or uninstall it"
+            ) from error
+        if not inspect.isclass(plugin_class) or not issubclass(plugin_class, base):
+            raise PluginError(f"entry point {entry.value!r} is no {base.__name__} class")
         _check(plugin_class, attributes, f"entry point {entry.value!r}")
         if plugin_class.name in found:
             raise PluginError(f"entry point {entry.value!r} redefines the name {plugin_class.name!r}")

@@ -137,7 +137,9 @@ def _check_config(folder: Path, config: Mapping[str, Any]) -> None:
         _check_names(folder, "config.json", [config["transformers_weights"]])
 
 
-def _check_names(folder: Path, where: str, names: Collection[object]) -> None:
+def _check_names(folder: Path, where: str, names: object) -> None:
+    if not isinstance(names, Collection) or isinstance(names, str):
+        raise ModelError(f"{folder / where} holds {names!r:.120} where names of files belong")
     for name in set(map(str, names)):
         if not re.fullmatch(r"[^/\\\0]+", name) or not (folder / name).is_file():
             raise ModelError(f"{folder / where} names {name!r:.120}, which is no file of the folder")

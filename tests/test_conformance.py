@@ -6,6 +6,7 @@ import pytest
 
 from harness import registry
 from harness.conformance import checks
+from tests.conftest import Pool
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
 
@@ -58,8 +59,21 @@ class Hooked(LoraR16):
 """
 
 
-@pytest.mark.parametrize("name", [*registry.tasks(), *registry.methods()])
-def test_every_plugin_conforms(name: str) -> None:
+@pytest.mark.usefixtures("unboxed")
+@pytest.mark.parametrize("name", registry.tasks())
+def test_every_task_conforms(name: str, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, splits = pool(name)
+    again = task.load()
+    assert again == splits
+    loads = iter((splits, again))
+    monkeypatch.setattr(type(task), "load", lambda self: next(loads))
+    problems = {check.name: check.problem for check in checks(name) if check.problem}
+    assert problems == {}
+    assert list(loads) == []
+
+
+@pytest.mark.parametrize("name", registry.methods())
+def test_every_method_conforms(name: str) -> None:
     problems = {check.name: check.problem for check in checks(name) if check.problem}
     assert problems == {}
 
@@ -71,6 +85,32 @@ def test_a_bad_task_is_told_what_is_wrong(tmp_path: Path) -> None:
     assert problems["licence and source of the data are stated"] == "empty: license"
     assert "scores 1.0" in problems["an empty output scores less than 1.0"]
     assert "loading twice gives the same data" not in problems
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "rule", "problem"),
+    [
+        ('return Splits(', 'open("absent.csv")\n        return Splits(',
+         "splits are disjoint, without repeated ids", "No such file or directory: 'absent.csv' at "),
+        ('return Splits(train=rows("a", 3), dev=rows("b", 2), test=rows("c", 2))', "return []",
+         "splits are disjoint, without repeated ids", "load() returned list, not Splits"),
+        ("return 1.0", "return float(output.split()[0] == 'yes')", "an empty output scores less than 1.0",
+         "list index out of range at "),
+        ("return 1.0", "return float(output == 'yes')", "the gold target scores 1.0",
+         "the target of 'a0' as it is generated, after a space, scores 0.0"),
+        ('"exact_match"', '"accuracy"', "metric is one of", "it is 'accuracy', which is of labels"),
+    ],
+)  # fmt: skip
+def test_what_a_task_raises_breaks_a_rule_and_the_rest_goes_on(
+    tmp_path: Path, old: str, new: str, rule: str, problem: str
+) -> None:
+    path = tmp_path / "bad_task.py"
+    assert old in BAD_TASK
+    path.write_text(BAD_TASK.replace(old, new))
+    found = {check.name: check.problem for check in checks(str(path)) if check.problem}
+    (broken,) = [said for name, said in found.items() if name.startswith(rule)]
+    assert broken is not None
+    assert problem in broken
 
 
 def test_a_method_that_trains_nothing_is_caught(tmp_path: Path) -> None:

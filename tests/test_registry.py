@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,36 @@ def test_entry_points_add_plugins(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     registry.methods.cache_clear()
     try:
         assert registry.methods()["mine"].description == "does nothing"
+    finally:
+        registry.methods.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "message"),
+    [
+        (
+            "import absent_thing",
+            "Mine",
+            "'broken_package:Mine' of an installed package cannot be imported: .*absent",
+        ),
+        ("Mine = 3", "Mine", "'broken_package:Mine' is no Method class"),
+    ],
+)
+def test_a_broken_entry_point_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, name: str, message: str
+) -> None:
+    (tmp_path / "broken_package.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "broken_package", raising=False)
+    importlib.invalidate_caches()
+    point = importlib.metadata.EntryPoint("mine", f"broken_package:{name}", "tuneoff.methods")
+    monkeypatch.setattr(
+        importlib.metadata, "entry_points", lambda group: [point] if group == point.group else []
+    )
+    registry.methods.cache_clear()
+    try:
+        with pytest.raises(PluginError, match=message):
+            registry.methods()
     finally:
         registry.methods.cache_clear()
 

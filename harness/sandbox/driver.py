@@ -64,7 +64,9 @@ def landlock(libc: "ctypes.CDLL", readable: list[str]) -> None:
     """
     create, add, restrict = 444, 445, 446
     version = system(libc, create, None, ctypes.c_size_t(0), ctypes.c_uint(1))
-    rights = (1 << (13, 14, 15, 15, 16)[min(version, 5) - 1]) - 1
+    if version < 3:
+        raise OSError(0, "before Linux 6.2 Landlock cannot forbid to empty a file")
+    rights = (1 << (15, 15, 16)[min(version, 5) - 3]) - 1
     net, scoped = (3 if version >= 4 else 0), (3 if version >= 6 else 0)
     size = 24 if version >= 6 else 16 if version >= 4 else 8
     attribute = ctypes.create_string_buffer(struct.pack("=QQQ", rights, net, scoped)[:size], size)
