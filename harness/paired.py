@@ -10,7 +10,8 @@ real change; here both are in the standard error:
 where S2 is the variance over the n items of the difference of their means over seeds (each item is one
 cluster of its seeds), V the variance of one side's mean between seeds beyond what items explain, and c is
 1/k + 1/l for k and l seeds. Where both sides ran the same seeds, V is taken from the differences seed by
-seed (half their variance), so that luck which both sides share drops out.
+seed (half their variance), so that luck which both sides share drops out. Where seeds move one side alone,
+as they do not move a model that is not trained, c is 1/k, and V the whole variance of those differences.
 
 Few seeds say little about V (a bootstrap over two or three would understate it), so it is pooled over the
 units of a grid or of one method, and each unit's own figure is drawn towards the pool as in a moderated t
@@ -146,13 +147,14 @@ class Difference:
         return float(stdtrit(self.degrees, share))
 
 
-def effect(baseline: Seeded, candidate: Seeded, *, seeded: bool) -> Effect:
+def effect(baseline: Seeded, candidate: Seeded, *, seeded: bool, one_sided: bool = False) -> Effect:
     """Compare the runs of one unit on the items that all of them share.
 
     Args:
         baseline: Runs by seed; seeds that both sides ran are paired if they are the same ones.
         candidate: Likewise.
         seeded: Whether a seed can change anything here. Where it cannot, equal runs count as one.
+        one_sided: Whether it can change one side alone, and the other's run stands there for every seed.
 
     Raises:
         ValueError: They share no item, or a score is not from 0 to 1.
@@ -169,7 +171,8 @@ def effect(baseline: Seeded, candidate: Seeded, *, seeded: bool) -> Effect:
     centred = change - change.mean()
     item_variance = float((centred @ centred + PSEUDO / 2) / (items - 1 + PSEUDO) / items)
     single = len(old) == len(new) == 1 and bool(np.isin((old, new), (0, 1)).all())
-    between, noise, degrees = _between([(new - old) / math.sqrt(2)] if paired else [old, new])
+    moved = 1 if one_sided else 2
+    between, noise, degrees = _between([(new - old) / math.sqrt(moved)] if paired else [old, new])
     return Effect(
         value=float(change.mean()),
         baseline=float(old.mean()),
@@ -177,7 +180,7 @@ def effect(baseline: Seeded, candidate: Seeded, *, seeded: bool) -> Effect:
         seeds=min(len(old), len(new)),
         paired=paired,
         item_variance=item_variance,
-        scale=1 / len(new) + 1 / len(old) if seeded else 0.0,
+        scale=moved / 2 * (1 / len(new) + 1 / len(old)) if seeded else 0.0,
         noise=noise,
         between=between,
         degrees=degrees if seeded else 0,

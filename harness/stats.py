@@ -82,25 +82,31 @@ def tasks_interval(tasks: Sequence[Runs]) -> Interval:
     return Interval(value=float(np.mean([matrix.mean() for matrix in matrices])), low=low, high=high)
 
 
-def gain_retained(method: Runs, zero_shot: Runs, full: Runs) -> Interval | None:
+def gain_retained(tasks: Sequence[Sequence[Runs]]) -> Interval | None:
     """(method - zero-shot) / (full - zero-shot) on shared items, by paired bootstrap; 1 is all of the gain.
+
+    Args:
+        tasks: The runs of the method, of zero-shot and of full fine-tuning on each task. Of several the means
+            over them count; the tasks are taken as given.
 
     Returns:
         None where the interval of full's gain over zero-shot, over the runs' items and seeds, reaches 0: a
         share of a gain that may not exist means nothing. The few draws without a gain are left out.
 
     Raises:
-        ValueError: They share no item, or a score is not from 0 to 1.
+        ValueError: There is no task, the runs of one share no item, or a score is not from 0 to 1.
     """
-    own, zero, whole = _aligned([method, zero_shot, full])
-    base = _resample(zero)
-    gains = _resample(whole) - base
+    if not tasks:
+        raise ValueError("a share of a gain needs at least one task")
+    matrices = [_aligned(runs) for runs in tasks]
+    drawn = [[_resample(matrix, turn) for matrix in own] for turn, own in enumerate(matrices)]
+    own, zero, whole = np.array(drawn).mean(axis=0)
+    gains = whole - zero
     if _percentiles(gains)[0] <= 0:
         return None
-    shares = (_resample(own) - base)[gains > 0] / gains[gains > 0]
-    low, high = _percentiles(shares)
-    value = float((own.mean() - zero.mean()) / (whole.mean() - zero.mean()))
-    return Interval(value=value, low=low, high=high)
+    low, high = _percentiles((own - zero)[gains > 0] / gains[gains > 0])
+    mine, base, most = np.mean([[matrix.mean() for matrix in one] for one in matrices], axis=0)
+    return Interval(value=float((mine - base) / (most - base)), low=low, high=high)
 
 
 def mean_ranks(tasks: Sequence[Mapping[str, Runs]]) -> dict[str, Interval]:

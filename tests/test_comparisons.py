@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from harness import stats
 from harness.paired import ASSUMED_SEED_DEVIATION, ERROR
+from harness.report import answer
 from harness.report.comparisons import BETTER, REFERENCES, UNDECIDED, WORSE, compare
 from harness.report.rows import board
 from harness.report.standing import comparison_table, spread, standings
@@ -57,6 +59,52 @@ def test_real_differences_are_called_in_both_directions_and_over_all_tasks():
         assert found.get(task, "qlora-r16", "zero-shot").verdict == UNDECIDED
     assert found.get(None, "full", "zero-shot").tasks == 2
     assert found.tests == 3 * 9  # 4 against full, 3 against LoRA, 2 against zero-shot, thrice
+
+
+def costing(rows, costs):
+    """The board with the seconds and gigabytes of each method's training."""
+
+    def filled(one):
+        seconds, peak = costs.get(one.method, (None, None))
+        return replace(one, quality=stats.runs_interval(one.runs), seconds=seconds, peak_bytes=peak)
+
+    return {task: {method: filled(one) for method, one in own.items()} for task, own in rows.items()}
+
+
+def test_the_answer_names_what_gains_and_keeps_up_and_the_cheapest_of_that():
+    gains = {"full": 0.45, "lora-r16": 0.45, "few-shot": -0.3}
+    rows = draw(np.random.default_rng(1), tasks=2, seeds=3, items=300, deviation=0.02, gains=gains)
+    rows = costing(rows, {"full": (40.0, 5e9), "lora-r16": (30.0, 2e9), "qlora-r16": (1.0, 1e9)})
+    found = compare(rows)
+    scores = {name: 100 * np.mean([own[name].quality.value for own in rows.values()]) for name in METHODS}
+    best = max(("full", "lora-r16"), key=scores.get)
+    other = {"full": "lora-r16", "lora-r16": "full"}[best]
+    far = -100 * found.get(None, "lora-r16", "full").difference.low
+    assert far > 0
+    assert answer.over_all(rows, found) == [
+        "Over 2 tasks are shown to be better than the untrained model, and not shown to be worse than "
+        f"`full`: `{best}` ({scores[best]:.1f}%) and `{other}` ({scores[other]:.1f}%).",
+        "Of these `lora-r16` trains fastest (30 s, 75.0% of `full`'s) and `lora-r16` in the least memory "
+        "(2.00 GB, 40.0% of `full`'s).",
+        f"By their 95% intervals they may still be behind `full` by up to: `lora-r16` {far:.1f} points.",
+        "Shown to be worse than `full`: `zero-shot`, `few-shot` and `qlora-r16`.",
+    ]
+    table = answer.by_task(rows, found)
+    assert table["fastest of them"].tolist() == ["`lora-r16`, 30 s"] * 2
+    assert {tuple(sorted(fit.split(" and "))) for fit in table["fit"]} == {("`full`", "`lora-r16`")}
+
+
+def test_the_answer_is_none_where_nothing_is_shown_to_gain():
+    rows = draw(np.random.default_rng(2), tasks=2, seeds=2, items=100, deviation=0.02)
+    rows = costing(rows, {"full": (40.0, 5e9)})
+    found = compare(rows)
+    assert answer.over_all(rows, found) == [
+        "Over 2 tasks no method is shown to be better than the untrained model."
+    ]
+    assert answer.by_task(rows, found)["fit"].tolist() == ["none", "none"]
+    alone = {task: {"full": own["full"]} for task, own in rows.items()}
+    assert answer.over_all(alone, compare(alone)) == []
+    assert answer.by_task(alone, compare(alone)) is None
 
 
 def test_a_pair_is_the_same_comparison_from_both_sides():

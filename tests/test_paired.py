@@ -74,6 +74,41 @@ def test_equal_runs_of_something_without_seeds_count_once():
     assert thrice == once
 
 
+def test_where_seeds_move_one_side_its_whole_variance_counts_once():
+    generator = np.random.default_rng(5)
+    shares = generator.beta(1, 1, 80)
+    fixed = coins(1, 80, shares, generator).repeat(3, 0)
+    moved = coins(3, 80, shares, generator)
+    both = effect(runs(fixed), runs(moved), seeded=True)
+    one = effect(runs(fixed), runs(moved), seeded=True, one_sided=True)
+    assert (both.scale, one.scale) == (pytest.approx(2 / 3), pytest.approx(1 / 3))
+    assert one.between == pytest.approx(2 * both.between)
+    assert one.scale * one.noise == pytest.approx(both.scale * both.noise)
+    # Of one seed nothing is measured: what is taken from others counts for one side, not for two.
+    alone = effect(runs(fixed[:1]), runs(moved[:1]), seeded=True, one_sided=True)
+    assert (alone.scale, alone.degrees) == (1.0, 0)
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_difference_that_would_have_been_seen_is_seen_in_nine_of_ten(seeds):
+    generator = np.random.default_rng(11)
+    spread = paired.Spread(variance=0.02**2, degrees=1000, measured=1000)
+
+    def difference(gain):
+        shares = generator.beta(2, 2, 300) * 0.6
+        luck = generator.normal(0, 0.02, (2, seeds, 1))
+        old, new = (
+            (generator.random((seeds, 300)) < shares + moved + more).astype(float)
+            for moved, more in zip(luck, (0, gain), strict=True)
+        )
+        return combine([effect(runs(old), runs(new), seeded=True)], spread)
+
+    seen = np.mean([difference(0.1).detectable(0.025, 0.9) for _ in range(50)])
+    assert np.mean([difference(seen).interval(0.05)[0] > 0 for _ in range(400)]) == pytest.approx(
+        0.9, abs=0.05
+    )
+
+
 def test_identical_runs_say_so_and_can_never_be_called():
     rows = coins(2, 50, 0.5, np.random.default_rng(0))
     found = effect(runs(rows), runs(rows), seeded=True)

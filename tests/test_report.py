@@ -32,7 +32,7 @@ from harness.report.palette import LOOKS, look, order
 from harness.report.rows import board, compared, gain, shares
 from harness.result import Result, Trial
 from harness.stats import Interval
-from tests import synthetic
+from tests import here, synthetic
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "report.md"
 CHARTS = ["quality-vs-seconds", "quality-vs-memory", "learning-curves", "where-the-seconds-went"]
@@ -43,8 +43,12 @@ def rendered(tmp_path_factory):
     return render(synthetic.grid(), tmp_path_factory.mktemp("report"), name="quick")
 
 
-def text_of(results, folder):
-    return render(results, folder, name="test").read_text(encoding="utf-8")
+def text_of(results, folder, *, drawn=False):
+    """The report's text; its figures are drawn where the results could be too odd for them."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not drawn:
+            patch.setattr(chart, "save", here.touch)
+        return render(results, folder, name="test").read_text(encoding="utf-8")
 
 
 def png_size(path):
@@ -93,7 +97,7 @@ def test_retention_is_shown_where_it_was_measured(tmp_path):
     }
     cells = [replace(lora, retention=kept), synthetic.cell("legal_license", "zero-shot")]
     said = section(text_of(cells, tmp_path), "What the model kept").strip().splitlines()
-    assert said[-1] == "| `legal_license` | `lora-r16` | 2.500 | 2.625 | +0.125 | 1.250 | - | - |"
+    assert said[-1] == "| `legal_license` | `lora-r16` | 2e-4 | 2.500 | 2.625 | +0.125 | 1.250 | - | - |"
     assert "What the model kept" not in text_of([replace(lora, retention=None)], tmp_path)
 
 
@@ -192,7 +196,7 @@ def test_merged_adapters_are_shown_with_what_rounding_explains():
     lora, full = (synthetic.cell("legal_license", method) for method in ("lora-r16", "full"))
     table = merging.merged_table(board([lora, full]))
     assert table.values.tolist() == [
-        ["`legal_license`", "`lora-r16`", "1.5", "3.2", "96.0%", "1.10 times", "1.50 times"]
+        ["`legal_license`", "`lora-r16`", "2e-4", "1.5", "3.2", "96.0%", "1.10 times", "1.50 times"]
     ]
     assert merging.beyond_rounding(board([lora, full])) is None
     far = replace(lora, merged=replace(lora.merged, difference=3.3), method="qlora-r8")
@@ -226,7 +230,8 @@ def test_size_on_disk_is_shown_where_it_was_measured(tmp_path):
     cells[1] = replace(cells[1], adapter_bytes=269_100_000, model_bytes=269_030_016)
     cells[2] = replace(cells[2], adapter_bytes=9_810_000, model_bytes=269_030_016)
     text = text_of(cells, tmp_path)
-    header, *lines = [line.split(" | ") for line in text.splitlines() if line.startswith(("| m", "| `"))][:4]
+    table = section(text, "`legal_license`").splitlines()
+    header, *lines = [line.split(" | ") for line in table if line.startswith(("| m", "| `"))][:4]
     at = header.index("on disk")
     assert [line[at : at + 2] for line in lines] == [["-", "-"], ["269 MB", "100.0%"], ["9.8 MB", "3.6%"]]
     assert '"On disk" is' in text
@@ -264,7 +269,7 @@ def test_an_unwritable_folder_is_an_error(tmp_path):
 
 @pytest.mark.parametrize("method", ["zero-shot", "full", "lora-r16"])
 def test_a_single_cell(tmp_path, method):
-    text = text_of([synthetic.cell("legal_license", method)], tmp_path)
+    text = text_of([synthetic.cell("legal_license", method)], tmp_path, drawn=True)
     assert "No task has two methods with a quality yet." in text
     assert (tmp_path / "quality-legal_license.png").exists()
 
@@ -304,7 +309,7 @@ def test_everything_unknown_is_a_dash(tmp_path):
         identity={}, environment={}, metric=None, items=(), curve=(), phases={}, train=None,
         generation=None, parameters=None, flops=None,
     )  # fmt: skip
-    text = text_of([bare, replace(bare, method="lora-r16", reason="why", status="oom")], tmp_path)
+    text = text_of([bare, replace(bare, method="lora-r16", reason="why", status="oom")], tmp_path, drawn=True)
     assert "| `full` | - | - | - |" in text
     assert "python -m harness run --tasks legal_license --methods full,lora-r16 --seeds 1" in text
 
@@ -319,7 +324,7 @@ def test_losses_and_energy_may_be_unknown(tmp_path):
         )
         for result in results
     ]
-    text = text_of(results, tmp_path)
+    text = text_of(results, tmp_path, drawn=True)
     assert "learning-curves" not in text
     assert "quality-vs-memory" not in text
     assert "energy" not in text
@@ -341,7 +346,7 @@ def test_energy_shows_where_a_result_has_it(tmp_path):
 def test_several_seeds(tmp_path):
     results = synthetic.grid(tasks=("legal_license",), methods=("zero-shot", "full", "lora-r16"), seeds=3)
     results[-1] = synthetic.ended(results[-1], "timeout", "stopped after 1800 s")
-    text = text_of(results, tmp_path)
+    text = text_of(results, tmp_path, drawn=True)
     assert "`lora-r16` (2 of 3 seeds)" in text
     assert "| `legal_license` | `lora-r16` | 2 | timeout | stopped after 1800 s |" in text
     assert "--seeds 3" in text
@@ -379,7 +384,7 @@ def test_text_from_results_stays_text(tmp_path):
     assert not {"html_block", "html_inline", "link_open", "s_open"} & kinds
     sources = [child.attrs["src"] for child in inline if child.type == "image"]
     assert all(source.startswith(("quality-", "checkpoints-", "learning-", "where-")) for source in sources)
-    assert sum(token.type == "heading_open" for token in tokens) == 8
+    assert sum(token.type == "heading_open" for token in tokens) == 10
     for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
 
@@ -429,7 +434,7 @@ def test_gain_kept_is_of_the_seeds_that_both_ran():
 
     cells = [right(share, "full", seed) for seed, share in enumerate((0.5, 0.5, 0.9))]
     cells += [right(0.5, "lora-r16", seed) for seed in (0, 1)] + [right(0.3, "zero-shot", 0)]
-    kept = gain(board(cells)["legal_license"], "lora-r16")
+    kept = gain([board(cells)["legal_license"]], "lora-r16")
     assert kept is not None
     assert (kept.value, kept.low, kept.high) == pytest.approx((1, 1, 1))
 
@@ -569,8 +574,8 @@ def test_shares_are_relative_to_full():
     assert found.flops == pytest.approx(0.68)
     assert found.seconds == pytest.approx(0.86)
     assert shares(rows["zero-shot"], rows["full"]).parameters == 0
-    assert gain(rows, "full").value == 1
-    assert gain(rows, "absent") is None
+    assert gain([rows], "full").value == 1
+    assert gain([rows], "absent") is None
 
 
 def test_the_article_is_quoted_correctly(rendered):
@@ -701,11 +706,6 @@ def test_file_names_are_safe_and_unique():
     assert all(re.fullmatch(r"[a-z0-9_-]{1,80}", slug(name)) for name in names)
 
 
-def test_imports_without_torch():
-    code = "import sys, harness.report; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-
-
 def test_the_best_rule_without_a_model_stands_beside_the_methods(rendered):
     page = rendered.read_text(encoding="utf-8")
     assert "| no model: naive rule | 11.0% |" in page  # of the legal task, whose other rule gets 5%
@@ -715,13 +715,13 @@ def test_the_best_rule_without_a_model_stands_beside_the_methods(rendered):
 
 def test_methods_no_better_than_a_rule_are_named(tmp_path):
     cells = [replace(cell, baselines={"most common target": 0.9}) for cell in synthetic.grid(("iso_dates",))]
-    page = render(cells, tmp_path, name="run").read_text(encoding="utf-8")
+    page = text_of(cells, tmp_path)
     assert "Not above the best rule without a model (most common target, 90.0%)" in page
 
 
 def test_results_without_baselines_are_reported_without_a_rule(tmp_path):
     cells = [replace(cell, baselines=None) for cell in synthetic.grid(("iso_dates",))]
-    assert "| no model" not in render(cells, tmp_path, name="run").read_text(encoding="utf-8")
+    assert "| no model" not in text_of(cells, tmp_path)
 
 
 def test_every_phase_has_its_name_on_the_figure():

@@ -209,7 +209,7 @@ def phases(rows: Board) -> Figure | None:
                 words.seconds(total), (total, line), (5, 0), textcoords="offset points", va="center"
             )
         axes.set_yticks(range(len(spent)), [label(method) for method in spent])
-        axes.margins(x=0.12)
+        axes.margins(x=0.18)
         axes.set_xlim(left=0)
         axes.grid(axis="x", color="#DDDDDD")
         axes.set_xlabel(f"seconds a cell ({_tasks(len(rows))})")

@@ -117,7 +117,9 @@ def _effect(method: Row, reference: Row) -> Effect:
     shared = ours.keys() & theirs.keys()
     if shared:
         ours, theirs = ({seed: side[seed] for seed in sorted(shared)} for side in (ours, theirs))
-    return paired.effect(theirs, ours, seeded=method.seeded or reference.seeded)
+    return paired.effect(
+        theirs, ours, seeded=method.seeded or reference.seeded, one_sided=method.seeded != reference.seeded
+    )
 
 
 def _repeated(row: Row, other: Row) -> Seeded:

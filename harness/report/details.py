@@ -87,7 +87,11 @@ def retention_table(rows: Board) -> pd.DataFrame | None:
             known = [cell.retention for cell in row.ok if cell.retention]
             if not known:
                 continue
-            line = {"task": words.code(row.task), "method": words.code(row.method)}
+            line = {
+                "task": words.code(row.task),
+                "method": words.code(row.method),
+                "learning rate": words.rates(row.rates),
+            }
             for kind in PASSAGES:
                 losses = [one[kind] for one in known if kind in one]
                 before = mean([one.loss_before for one in losses])

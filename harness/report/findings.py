@@ -43,7 +43,7 @@ def cautions(rows: Board) -> list[str]:
                 f"one: seconds, memory and energy are of {timed} alone.{_precisions(cells)}"
             )
         said += _apart(f"The results of {words.code(task)}", apart)
-    return said + _several_clocks(rows) + _given_rates(rows)
+    return said + _older(rows) + _several_clocks(rows) + _given_rates(rows)
 
 
 def _apart(results: str, parts: Sequence[str]) -> list[str]:
@@ -71,6 +71,22 @@ def _precisions(cells: Sequence[Result]) -> str:
         return ""
     computed = words.listed([f"{words.seeds(own)} in {words.code(kind)}" for kind, own in found.items()])
     return f" They computed {computed}, so a part of the spread between seeds may be rounding's."
+
+
+def _older(rows: Board) -> list[str]:
+    """A sentence on tasks measured before results named their engine: by another training loop."""
+    old = [
+        task
+        for task, own in rows.items()
+        if any("engine" not in cell.identity for row in own.values() for cell in row.ok)
+    ]
+    if not old or len(old) == len(rows):  # where all are, nothing stands beside them
+        return []
+    return [
+        f"{words.names(old)} {'was' if len(old) == 1 else 'were'} measured by an earlier version, whose "
+        "results do not name an engine: seconds and memory there are that version's, and what a row lacks "
+        "beside the other tasks' (checkpoints, retention, merging) was not measured yet."
+    ]
 
 
 def _several_clocks(rows: Board) -> list[str]:

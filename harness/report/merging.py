@@ -19,6 +19,7 @@ def merged_table(rows: Board) -> pd.DataFrame | None:
                     {
                         "task": words.code(row.task),
                         "method": words.code(row.method),
+                        "learning rate": words.rates(row.rates),
                         "logits differ by": words.digits(mean([one.difference for one in found])),
                         "rounding explains": words.digits(mean([one.tolerance for one in found])),
                         "same next token": words.percent(mean([one.agreement for one in found])),

@@ -13,7 +13,7 @@ import jinja2
 
 from harness.atomic import write_atomic
 from harness.errors import ResultError
-from harness.report import article, chart, course, details, losses, merging, reproduce, table, words
+from harness.report import answer, article, chart, course, details, losses, merging, reproduce, table, words
 from harness.report.comparisons import Comparisons, compare
 from harness.report.findings import cautions, findings
 from harness.report.rows import Board, Row, board, compared, methods_of
@@ -91,6 +91,7 @@ def readme_block(results: Sequence[Result], *, folder: str = "reports/reference"
     overall = standings(comparisons, None, methods)
     parts = [
         reproduce.lead(results),
+        "\n".join(f"- {said}" for said in answer.over_all(compared(rows), comparisons)),
         table.markdown(table.readme_table(rows, methods)),
         f"On some of these tasks also ran {words.names(others)}: see the report." if others else None,
         *(f"> **Caution.** {caution}" for caution in cautions(rows)),
@@ -149,6 +150,8 @@ def _page(results: Sequence[Result], folder: Path, *, name: str, studies: str | 
     text = TEMPLATES.get_template("report.md.jinja").render(
         title=f"Tuneoff report: {words.escaped(name)}",
         lead=reproduce.lead(results),
+        answer=answer.over_all(whole, comparisons),
+        answers_by_task=table.text_or_none(answer.by_task(rows, comparisons)),
         kind=reproduce.kind(results),
         memory=_memory(results),
         gain=table.GAIN,

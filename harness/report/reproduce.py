@@ -131,7 +131,7 @@ def _machine(results: Sequence[Result]) -> dict[str, str]:
     found = {}
     for name, key in MACHINE.items():
         values = _around(results, key)
-        found[name] = _either([words.gigabytes(value) for value in values] if "bytes" in key else values)
+        found[name] = _either(_known(map(words.gigabytes, values)) if "bytes" in key else values)
     for kind in details.PASSAGES:
         passages = [(cell.retention or {}).get(kind) for cell in results]
         if hashes := _known(one.sha256 for one in passages if one):

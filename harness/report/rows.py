@@ -25,8 +25,8 @@ class Row:
     Attributes:
         cells: Its results, by seed, whatever their status.
         ok: Those that ended ok; all figures come from them.
-        timed: Those of them that ran on the task's one machine (`timed_on`); seconds, memory and energy come
-            from these alone.
+        timed: Those of them that ran on the task's one machine (`timed_on`); seconds, memory, energy and
+            sizes on disk, which depend on the precision, come from these alone.
         by_seed: Their item scores.
         seeded: Whether a seed can change them.
         quality: Mean score with its interval.
@@ -77,6 +77,11 @@ class Row:
     def seed_deviation(self) -> float | None:
         """Standard deviation of the seeds' means, None of fewer than two."""
         return stdev(self.seed_means) if len(self.by_seed) > 1 else None
+
+    @property
+    def rates(self) -> list[float]:
+        """The learning rates that it was trained with."""
+        return [cell.train.learning_rate for cell in self.ok if cell.train]
 
     @property
     def disk_share(self) -> float | None:
@@ -158,10 +163,14 @@ def shares(row: Row, full: Row | None) -> Shares:
     )
 
 
-def gain(rows: Mapping[str, Row], method: str) -> Interval | None:
-    """Share of full fine-tuning's gain over zero-shot that `method` keeps; None where that means nothing."""
-    runs = _runs(rows, method, "zero-shot", "full")
-    return None if runs is None else stats.gain_retained(*runs)
+def gain(tasks: Sequence[Mapping[str, Row]], method: str) -> Interval | None:
+    """Share of full fine-tuning's gain over zero-shot that `method` keeps, on one task or over several.
+
+    Returns:
+        None where that means nothing, or something did not run on one of them.
+    """
+    found = [runs for rows in tasks if (runs := _runs(rows, method, "zero-shot", "full")) is not None]
+    return stats.gain_retained(found) if found and len(found) == len(tasks) else None
 
 
 def compared(rows: Board) -> Board:
@@ -239,8 +248,8 @@ def _row(task: str, method: str, cells: list[Result], machine: Any) -> Row:
         flops=mean([(cell.flops or {}).get("train") for cell in ok]),
         trainable=mean([(cell.parameters or {}).get("trainable") if cell.train else 0 for cell in ok]),
         total=mean([(cell.parameters or {}).get("total") for cell in ok]),
-        adapter_bytes=mean([cell.adapter_bytes for cell in ok]),
-        model_bytes=mean([cell.model_bytes for cell in ok]),
+        adapter_bytes=mean([cell.adapter_bytes for cell in timed]),
+        model_bytes=mean([cell.model_bytes for cell in timed]),
     )
 
 
@@ -254,7 +263,7 @@ def _ratio(part: float | None, whole: float | None) -> float | None:
     return part / whole if part is not None and whole else None
 
 
-def _runs(rows: Mapping[str, Row], *methods: str) -> list[Runs] | None:
+def _runs(rows: Mapping[str, Row], *methods: str) -> tuple[Runs, ...] | None:
     """The runs of those methods on the seeds that all have, None unless all have some and share an item.
 
     What no seed changes ran once and stands for every seed; without a seed in common, all runs count.
@@ -264,4 +273,6 @@ def _runs(rows: Mapping[str, Row], *methods: str) -> list[Runs] | None:
         return None
     seeds = [set(row.by_seed) for row in chosen if row.seeded]
     shared = sorted(set.intersection(*seeds)) if seeds else []
-    return [[row.by_seed[seed] for seed in shared] if row.seeded and shared else row.runs for row in chosen]
+    return tuple(
+        [row.by_seed[seed] for seed in shared] if row.seeded and shared else row.runs for row in chosen
+    )

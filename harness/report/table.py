@@ -63,7 +63,7 @@ def task_table(rows: Mapping[str, Row]) -> pd.DataFrame:
                 "of full's FLOPs": words.share(parts.flops),
                 "of full's seconds": words.share(parts.seconds),
                 "of full's energy": words.share(parts.joules),
-                GAIN: _gain(rows, method),
+                GAIN: _gain([rows], method),
             }
         )
     frame = pd.DataFrame(lines).fillna(words.ABSENT)
@@ -109,12 +109,13 @@ def summary_table(rows: Board) -> pd.DataFrame:
                 "mean rank": words.rank(ranks[method]),
                 "mean quality": words.interval(stats.tasks_interval([row.runs for row in own])),
                 SEEDS: words.spread(*mean_spread(own)),
+                GAIN: _gain(list(rows.values()), method),
                 "mean training time": words.seconds(mean([row.seconds for row in own])),
                 "mean peak memory": words.gigabytes(mean([row.peak_bytes for row in own])),
             }
         )
     frame = pd.DataFrame(lines)
-    return frame.drop(columns=[SEEDS]) if (frame[SEEDS] == words.ABSENT).all() else frame
+    return frame.drop(columns=[name for name in (SEEDS, GAIN) if (frame[name] == words.ABSENT).all()])
 
 
 def readme_table(rows: Board, methods: Sequence[str]) -> pd.DataFrame:
@@ -147,8 +148,8 @@ def methods_table(results: Sequence[Result], methods: Sequence[str]) -> pd.DataF
             {
                 "method": words.code(method),
                 "configuration": "; ".join(sorted(configurations)),
-                "learning rates on offer": _rates(offered),
-                "used": _rates({train.learning_rate for train in trained}),
+                "learning rates on offer": words.rates(offered),
+                "used": words.rates(train.learning_rate for train in trained),
                 "trials a cell": words.numbers(sorted({len(train.trials) for train in trained})),
             }
         )
@@ -169,11 +170,7 @@ def _statuses(row: Row) -> str:
     return ", ".join(dict.fromkeys(cell.status for cell in row.cells if cell.status != "ok")) or words.ABSENT
 
 
-def _gain(rows: Mapping[str, Row], method: str) -> str:
-    kept = gain(rows, method)
+def _gain(tasks: Sequence[Mapping[str, Row]], method: str) -> str:
+    kept = gain(tasks, method)
     # 0% and 100% by definition: an interval would suggest that they were measured.
     return words.percent(kept.value) if kept and method in ("zero-shot", "full") else words.interval(kept)
-
-
-def _rates(values: set[float]) -> str:
-    return ", ".join(words.rate(value) for value in sorted(values)) or words.ABSENT

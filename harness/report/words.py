@@ -158,9 +158,15 @@ def seeds(numbers: Iterable[int]) -> str:
     return f"{'seed' if len(known) == 1 else 'seeds'} {listed([str(seed) for seed in known])}"
 
 
+def rates(values: Iterable[float]) -> str:
+    """Learning rates in order, each once: "3e-4, 1e-3"."""
+    return ", ".join(rate(value) for value in sorted(set(values))) or ABSENT
+
+
 def settings(values: Mapping[str, object]) -> str:
     """A mapping in one line, by key: "alpha=32, r=16"."""
-    return escaped(", ".join(f"{name}={values[name]}" for name in sorted(values))) or ABSENT
+    shown = {name: repr(value) if str(value) != printable(value) else value for name, value in values.items()}
+    return escaped(", ".join(f"{name}={shown[name]}" for name in sorted(shown))) or ABSENT
 
 
 def _signed(value: float) -> str:

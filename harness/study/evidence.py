@@ -51,12 +51,12 @@ class Contrast:
         )
 
 
-def contrast(found: Found, first: Place, second: Place) -> Contrast | None:
-    """Quality of the first place minus that of the second; None unless both have a seed in common."""
-    return mean_contrast(found, [(first, second)])
+def contrast(found: Found, first: Place, second: Place, *, share: float = 1) -> Contrast | None:
+    """Quality of the first place minus a share of the second's; None unless both have a seed in common."""
+    return mean_contrast(found, [(first, second)], share=share)
 
 
-def mean_contrast(found: Found, pairs: Sequence[tuple[Place, Place]]) -> Contrast | None:
+def mean_contrast(found: Found, pairs: Sequence[tuple[Place, Place]], *, share: float = 1) -> Contrast | None:
     """Mean difference over pairs of places, on the seeds that all of them ran; None if there are none.
 
     Scores are averaged item by item and seed by seed first: the pairs share both. How much seeds move a mean
@@ -69,7 +69,8 @@ def mean_contrast(found: Found, pairs: Sequence[tuple[Place, Place]]) -> Contras
     shared = sorted(first.keys() & second.keys())  # what a seed moves on both sides drops out
     if not shared:
         return None
-    first, second = ({seed: side[seed] for seed in shared} for side in (first, second))
+    first = {seed: first[seed] for seed in shared}
+    second = {seed: {item: share * score for item, score in second[seed].items()} for seed in shared}
     return _contrast(first, second, found.spread)
 
 

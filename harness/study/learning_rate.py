@@ -20,6 +20,8 @@ RATES = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 SMOKE_RATES = RATES[2:4]
 MOST = 5
 """The largest reduction that the article names."""
+LEFT = 0.5
+"""LoRA is called destroyed at a rate where less than this share of its best score is left."""
 
 
 def points(budget: Budget, pool: int | None) -> list[Point]:
@@ -34,7 +36,7 @@ def place(result: Result) -> Place:
 
 
 def conclude(found: Found) -> Conclusion | None:
-    """LoRA a step below full fine-tuning's best rate against LoRA at it; where the two best rates lie."""
+    """LoRA at full fine-tuning's best rate, against a step below it and its own best; where those two lie."""
     full, lora = found.along(FULL), found.along(LORA)
     if not full or not lora:
         return None
@@ -45,18 +47,24 @@ def conclude(found: Found) -> Conclusion | None:
     # What is said of the best rate has to hold for each that may be it.
     reduced = {value: _reduced(found, lora, value) for value in best.likely()}
     signs = {one[1].sign if one else 0 for one in reduced.values()}
+    left = [_left(found, lora, value, own.value) for value in best.likely()]
+    destroyed = {-one.sign if one else 0 for one in left}
     apart = stats.best_ratio(own, best)
     # The ends belong to the ranges of two neighbours, so that 1 is none of either's own.
     higher = (apart.low >= 1) - (apart.high <= 1) if full.keys() == lora.keys() else 0
     return Conclusion(
-        sentence=f"Full fine-tuning is best at {_rates(best)}; {_said(best.value, reduced[best.value])}; "
-        f"LoRA's best rate is {_times(apart)}.",
+        sentence=f"Full fine-tuning is best at {_rates(best)}{_there(found, lora, best.value, own.value)}; "
+        f"{_said(best.value, reduced[best.value])}; LoRA's best rate is {_times(apart)}.",
         checks=(
             Check(
                 claim="LoRA does worse at full's best rate than at 2 to 5 times less",
                 verdict=verdict(signs.pop() if len(signs) == 1 else 0),
             ),
             Check(claim="LoRA wants a lower rate than full", verdict=verdict(-higher)),
+            Check(
+                claim="full's best rate destroys LoRA, of whose best score less than half is left there",
+                verdict=verdict(destroyed.pop() if len(destroyed) == 1 else 0),
+            ),
         ),
     )
 
@@ -66,6 +74,19 @@ def _reduced(found: Found, lora: Mapping[float, Place], value: float) -> tuple[f
     below = [one for one in lora if value / MOST <= one < value]
     against = contrast(found, lora[below[-1]], lora[value]) if below and value in lora else None
     return (below[-1], against) if against else None
+
+
+def _left(found: Found, lora: Mapping[float, Place], value: float, own: float) -> Contrast | None:
+    """LoRA at a rate against so much of its best score that it would not be destroyed; None of one rate."""
+    return contrast(found, lora[value], lora[own], share=LEFT) if value in lora and len(lora) > 1 else None
+
+
+def _there(found: Found, lora: Mapping[float, Place], value: float, own: float) -> str:
+    """How LoRA does at full fine-tuning's best rate, and at its own."""
+    if value not in lora or value == own:
+        return ", and so is LoRA" * (value == own)
+    here, best = (words.percent(found.quality(lora[one]).value) for one in (value, own))
+    return f", where LoRA scores {here}, and {best} at its own best, {rate(own)}"
 
 
 def _rates(best: stats.Best) -> str:
@@ -93,10 +114,9 @@ STUDY = Study(
     where="Common Mistakes, 2",
     mistake=2,
     method="Full fine-tuning and LoRA of rank 16 at the same learning rates, half a decade apart. The "
-    "rates are compared on test items: to locate them, not to report the best score as a result. Whether "
-    "LoRA is destroyed at full's best rate is for the chart to say; the verdict asks for a loss of quality, "
-    "whichever of the rates that may be full's best is taken for it. The best of a grid of rates stands for "
-    "the range half way to its neighbours.",
+    "rates are compared on test items: to locate them, not to report the best score as a result. A verdict "
+    "has to hold whichever of the rates that may be full's best is taken for it. The best of a grid of rates "
+    "stands for the range half way to its neighbours.",
     points=points,
     place=place,
     series=(FULL, LORA),

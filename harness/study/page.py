@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from harness.study import STUDIES
 from harness.study.chart import figure
 from harness.study.design import Conclusion, Found, Study
 from harness.study.evidence import contrast, count
-from harness.text import printable, rate
+from harness.text import printable
 
 FOLDER = "studies"
 """Of a run's results and of its report: where its studies are."""
@@ -192,7 +192,7 @@ def _table(study: Study, found: Found) -> pd.DataFrame:
             {
                 "variant": words.code(place.series) if place.x is None else words.escaped(place.series),
                 **({study.axis: study.tick(place.x)} if place.x is not None else {}),
-                **({} if study.axis == RATE else {RATE: _rates(cells)}),
+                **({} if study.axis == RATE else {RATE: words.rates(one.learning_rate for one in trained)}),
                 "quality": words.interval(found.quality(place)),
                 "difference": words.points(against.between) if against else words.ABSENT,
                 "steps": f"{mean([one.steps for one in trained]):.0f}" if trained else words.ABSENT,
@@ -205,11 +205,6 @@ def _table(study: Study, found: Found) -> pd.DataFrame:
         )
     frame = pd.DataFrame(lines)
     return frame.drop(columns="difference") if (frame["difference"] == words.ABSENT).all() else frame
-
-
-def _rates(cells: Collection[Result]) -> str:
-    found = {cell.train.learning_rate for cell in cells if cell.train}
-    return ", ".join(rate(value) for value in sorted(found)) or words.ABSENT
 
 
 def _last_loss(cell: Result) -> float | None:

@@ -41,7 +41,9 @@ STUDY = Study(
     method="LoRA of rank 16 over frozen weights as they come, in 8-bit integers, in NF4 and in FP4 "
     "(both with double quantisation), all at LoRA's default learning rate, so that only the storage differs: "
     "over NF4 a higher one may do better (the report has `qlora-r16` at its own default, and the memory). "
-    "What few bits cost depends on the model's size: of a model 50 times as large this says little.",
+    "What few bits cost depends on the model's size: of a model 50 times as large this says little. The "
+    "embedded model's weights come rounded to 4 bits, of another kind, so that rounding them again may cost "
+    "it less than a model that never was.",
     points=same_budget(*(f"{name}@{RATE}" for name in (NONE, INT8, NF4, FP4))),
     place=by_method,
     series=(NONE, INT8, NF4, FP4),
