@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from harness import registry
 from harness.errors import PluginError
 from harness.method import Method
-from harness.prepare import plugin_code
-from harness.task import METRICS, Example, Splits, Task, join, task_hash
+from harness.prepare import loaded, plugin_code
+from harness.task import METRICS, Example, Splits, Task, join, metric_problem, task_hash
 
 SAMPLE = 50
 """Examples of each split that the per-item checks look at."""
@@ -54,13 +54,14 @@ def checks(reference: str) -> Iterator[Check]:
 def task_checks(task: Task) -> Iterator[Check]:
     """The rules of the Task contract."""
     yield _check("licence and source of the data are stated", lambda: _stated(task))
-    yield _check(f"metric is one of {', '.join(METRICS)}", lambda: _metric(task))
-    loaded: list[Splits] = []
-    load = _check("splits are disjoint, without repeated ids", lambda: _loaded(task, loaded))
-    yield load
-    if load.problem:
+    yield _check(f"metric is one of {', '.join(METRICS)}", lambda: metric_problem(task))
+    try:
+        with plugin_code("it raised"):
+            splits = loaded(task)
+    except PluginError as error:
+        yield Check(name="splits are disjoint, without repeated ids", problem=str(error))
         return
-    (splits,) = loaded
+    yield Check(name="splits are disjoint, without repeated ids", problem=None)
     yield _check("the stated sizes are those of the splits", lambda: _sizes(task, splits))
     yield _check("loading twice gives the same data", lambda: _same(task, splits))
     yield _check(
@@ -85,14 +86,6 @@ def _check(name: str, find: Callable[[], str | None]) -> Check:
         return Check(name=name, problem=str(error))
 
 
-def _loaded(task: Task, into: list[Splits]) -> str | None:
-    splits: object = task.load()
-    if not isinstance(splits, Splits):
-        return f"load() returned {type(splits).__name__}, not Splits"
-    into.append(splits)
-    return None
-
-
 def _sample(splits: Splits) -> Iterator[Example]:
     for _, examples in splits.items():
         yield from examples[:SAMPLE]
@@ -101,16 +94,6 @@ def _sample(splits: Splits) -> Iterator[Example]:
 def _stated(task: Task) -> str | None:
     empty = [name for name in ("description", "source", "license") if not getattr(task, name).strip()]
     return f"empty: {', '.join(empty)}" if empty else None
-
-
-def _metric(task: Task) -> str | None:
-    if task.metric not in METRICS:
-        return f"it is {task.metric!r}"
-    return "it is 'accuracy', which is of labels, and labels is None" if _unlabelled(task) else None
-
-
-def _unlabelled(task: Task) -> bool:
-    return task.metric == "accuracy" and task.labels is None
 
 
 def _same(task: Task, splits: Splits) -> str | None:

@@ -253,7 +253,7 @@ class Evaluator:
         outputs: list[list[int]] = [[] for _ in rows]
         ended = [False] * len(rows)
         going = list(range(len(rows)))
-        ends = end_tokens(self.core, self.encoder)
+        ends = end_tokens(self.model, self.encoder)
         self.tokens += sum(map(len, rows))
         for _ in range(max_new_tokens):
             tokens = self._next(ids, mask, positions, cache)
@@ -309,8 +309,8 @@ def end_tokens(model: PreTrainedModel, encoder: Encoder) -> frozenset[int]:
 
     Of chat models the latter may be the end of a turn, which an untrained one writes instead of the former.
     """
-    given = getattr(model.generation_config, "eos_token_id", None)
-    return frozenset({encoder.end, *(given if isinstance(given, list) else [] if given is None else [given])})
+    given = model.generation_config.eos_token_id  # one, several or None
+    return frozenset({encoder.end, *(given if isinstance(given, list) else [given])} - {None})
 
 
 def before(stop: str | None, text: str) -> str:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+MATRICES = (torch.nn.Linear, Conv1D)
+"""Layers that multiply by a weight; GPT-2's hold it transposed."""
+
 ROUGHLY = 1.001
 """What operations may exceed the formula by where none are once a step: it holds all the others."""
 
@@ -115,36 +118,36 @@ def _block_inputs(model: PreTrainedModel) -> Iterator[list[tuple[int, int]]]:
 
 def _custom_operators() -> dict[Any, Callable[..., int]]:
     """Operators torch has no formula for: of experts, and of bitsandbytes' 4-bit and 8-bit weights."""
+    found: dict[Any, Callable[..., int]] = {}
+    if hasattr(torch.ops.aten, "_grouped_mm"):
+        found[torch.ops.aten._grouped_mm] = _grouped_mm
+    if "transformers.integrations.moe" in sys.modules:
+        found[torch.ops.transformers.grouped_mm_fallback] = _grouped_mm
+        found[torch.ops.transformers.grouped_mm_fallback_backward] = _grouped_mm_backward
+    if "bitsandbytes" in sys.modules:
+        found[torch.ops.bitsandbytes.gemm_4bit] = _gemm_4bit
+        found[torch.ops.bitsandbytes.int8_mixed_scaled_mm] = _int8_mixed_scaled_mm
+    return found
 
-    def grouped(left: torch.Size, right: torch.Size, *rest: Any, **options: Any) -> int:
-        # Rows of a matrix are shared out to several, or columns: all but those are multiplied once.
-        shared_out = len(left) == 3 and len(right) == 2
-        return 2 * math.prod(left[1:] if shared_out else left) * right[-1]
 
-    def grouped_backward(left: torch.Size, right: torch.Size, *rest: Any, **options: Any) -> int:
-        return 2 * grouped(left, right)  # gradients of both factors
+def _grouped_mm(left: torch.Size, right: torch.Size, *rest: Any, **options: Any) -> int:
+    # Rows of a matrix are shared out to several, or columns: all but those are multiplied once.
+    shared_out = len(left) == 3 and len(right) == 2
+    return 2 * math.prod(left[1:] if shared_out else left) * right[-1]
 
-    own = torch.ops.transformers if "transformers.integrations.moe" in sys.modules else None
-    experts = {
-        **({torch.ops.aten._grouped_mm: grouped} if hasattr(torch.ops.aten, "_grouped_mm") else {}),
-        **({own.grouped_mm_fallback: grouped} if own else {}),
-        **({own.grouped_mm_fallback_backward: grouped_backward} if own else {}),
-    }
-    if "bitsandbytes" not in sys.modules:
-        return experts
 
-    def gemm_4bit(left: torch.Size, packed: torch.Size, shape: Any, *rest: Any, **options: Any) -> int:
-        return 2 * left.numel() * int(shape[0])  # shape is (outputs, inputs)
+def _grouped_mm_backward(left: torch.Size, right: torch.Size, *rest: Any, **options: Any) -> int:
+    return 2 * _grouped_mm(left, right)  # gradients of both factors
 
-    def int8_mixed_scaled_mm(
-        left: torch.Size, quantised: torch.Size, weight: torch.Size, *rest: Any, **options: Any
-    ) -> int:
-        return 2 * left.numel() * weight[0]  # weight is (outputs, inputs)
 
-    return experts | {
-        torch.ops.bitsandbytes.gemm_4bit: gemm_4bit,
-        torch.ops.bitsandbytes.int8_mixed_scaled_mm: int8_mixed_scaled_mm,
-    }
+def _gemm_4bit(left: torch.Size, packed: torch.Size, shape: Any, *rest: Any, **options: Any) -> int:
+    return 2 * left.numel() * int(shape[0])  # shape is (outputs, inputs)
+
+
+def _int8_mixed_scaled_mm(
+    left: torch.Size, quantised: torch.Size, weight: torch.Size, *rest: Any, **options: Any
+) -> int:
+    return 2 * left.numel() * weight[0]  # weight is (outputs, inputs)
 
 
 def step_formula(model: PreTrainedModel, *, rows: int, width: int, targets: int, past: int = 0) -> float:
@@ -155,7 +158,7 @@ def step_formula(model: PreTrainedModel, *, rows: int, width: int, targets: int,
     head = model.get_output_embeddings()
     total = 0.0
     for module in model.modules():
-        if isinstance(module, (torch.nn.Linear, Conv1D)):
+        if isinstance(module, MATRICES):
             trained = any(parameter.requires_grad for parameter in module.parameters())
             positions = targets if module is head else rows * width
             total += _elements(module) * positions * (6 if trained else 4)
@@ -173,7 +176,7 @@ def forward_formula(model: PreTrainedModel, tokens: int) -> float:
     head = model.get_output_embeddings()
     elements = 0
     for module in model.modules():
-        if isinstance(module, (torch.nn.Linear, Conv1D)) and module is not head:
+        if isinstance(module, MATRICES) and module is not head:
             elements += _elements(module)
         elif isinstance(module, torch.nn.ParameterDict):
             elements += sum(_multiplied(factor, model.config.vocab_size) for factor in module.values())

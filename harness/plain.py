@@ -99,8 +99,7 @@ class PlainEvaluator:
     ) -> list[Answer]:
         """Greedy continuation of each prompt up to the end token, `stop` or `max_new_tokens`."""
         answers = []
-        core = getattr(self.model, "get_base_model", lambda: self.model)()
-        ends = end_tokens(core, self.encoder)
+        ends = end_tokens(self.model, self.encoder)
         for prompt in prompts:
             ids: list[int] = []
             text, ended = "", False

@@ -52,9 +52,7 @@ def prepare(reference: str, hub: bool, test_examples: int, send: Send) -> Prepar
         PluginError: The task breaks its contract.
     """
     task = registry.task(reference, hub=hub)
-    splits = task.load()
-    if not isinstance(splits, Splits):
-        raise PluginError(f"task {task.name!r}: load() returned {type(splits).__name__}, not Splits")
+    splits = loaded(task)
     _check_texts(task, splits)
     sample = splits.train[:200]
     return Prepared(
@@ -74,6 +72,18 @@ def prepare(reference: str, hub: bool, test_examples: int, send: Send) -> Prepar
             generates=task.labels is None,
         ),
     )
+
+
+def loaded(task: Task) -> Splits:
+    """The task's splits.
+
+    Raises:
+        PluginError: It loads something else.
+    """
+    splits: object = task.load()
+    if not isinstance(splits, Splits):
+        raise PluginError(f"task {task.name!r}: load() returned {type(splits).__name__}, not Splits")
+    return splits
 
 
 def baselines(task: Task, splits: Splits, items: Sequence[Example]) -> dict[str, float]:
@@ -203,11 +213,6 @@ def _check_texts(task: Task, splits: Splits) -> None:
     ):
         raise PluginError(
             f"task {task.name!r}: labels is {labels!r}; it must be a tuple of distinct texts, or None"
-        )
-    if labels is None and task.metric == "accuracy":
-        raise PluginError(
-            f"task {task.name!r}: accuracy is of labels, and labels is None; exact_match is the metric of "
-            "answers that are written"
         )
     for _, examples in splits.items():
         for example in examples:

@@ -221,10 +221,8 @@ def peak_bytes(device: str) -> tuple[int | None, int | None]:
 def _rapl_joules() -> tuple[float, ...]:
     """The energy counter of every socket; none where they are not there or may not be read."""
     try:
-        return tuple(
-            int((socket / "energy_uj").read_text()) / 1e6 for socket in sorted(RAPL.glob("intel-rapl:[0-9]*"))
-            if socket.name.count(":") == 1
-        )  # fmt: skip
+        sockets = [path for path in sorted(RAPL.glob("intel-rapl:[0-9]*")) if path.name.count(":") == 1]
+        return tuple(int((path / "energy_uj").read_text()) / 1e6 for path in sockets)
     except (OSError, ValueError):
         return ()
 

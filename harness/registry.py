@@ -25,7 +25,7 @@ from typing import TypeVar
 
 from harness.errors import PluginError, UsageError, unknown
 from harness.method import Method
-from harness.task import METRICS, Task
+from harness.task import Task, metric_problem
 from harness.text import rate as rate_text
 
 Plugin = TypeVar("Plugin", Task, Method)
@@ -64,8 +64,8 @@ def task(reference: str, *, hub: bool = False) -> Task:
     found = (_user_task(reference) if ".jsonl" in reference else None) or _found(
         reference, tasks(), Task, TASK_ATTRIBUTES
     )
-    if found.metric not in METRICS:
-        raise PluginError(f"task {found.name!r}: metric {found.metric!r} is not one of {', '.join(METRICS)}")
+    if problem := metric_problem(found):
+        raise PluginError(f"task {found.name!r}: {problem}")
     if not hub:
         return found
     if found.hub_twin is None:

@@ -136,6 +136,17 @@ class Task(ABC):
         return None
 
 
+def metric_problem(task: Task) -> str | None:
+    """What is wrong with the metric that a task names, None if nothing is."""
+    if task.metric not in METRICS:
+        return f"metric {task.metric!r} is not one of {', '.join(METRICS)}"
+    if task.metric == "accuracy" and task.labels is None:
+        return (
+            "accuracy is of labels, and labels is None; exact_match is the metric of answers that are written"
+        )
+    return None
+
+
 def join(prompt: str, target: str) -> str:
     """The target as it follows the prompt: after one space, unless either brings its own white space."""
     return target if not target or prompt[-1:].isspace() or target[:1].isspace() else " " + target

@@ -146,9 +146,9 @@ def train(
     before, and the learning rate follows the share of the time that is gone.
 
     `penalty` and `after_step` are the method's (see `Method`); the recorded losses are without the penalty.
-    Before the first step and after each, `pause` is told how far training is, and where a `limit` ends it,
-    once more that this was the last; the clock stands still meanwhile, and the model must come back as it
-    was. Stops at the first loss or gradient that is not finite.
+    Before the first step and after each, `pause` is told how far training is, and at the end once more that
+    this was the last; the clock stands still meanwhile, and the model must come back as it was. Stops at the
+    first loss or gradient that is not finite.
     """
     stand = Stand()
     if pause:
@@ -188,19 +188,27 @@ def train(
         if not math.isfinite(value) or not math.isfinite(norm):
             degenerate = f"loss {value} and gradient norm {norm} at step {step}"
             break
-        stand = Stand(step=step, examples=examples, tokens=tokens, seconds=curve[-1].seconds,
-                      last=limit is None and step == len(batches))  # fmt: skip
         if pause:
+            stand = Stand(step=step, examples=examples, tokens=tokens, seconds=curve[-1].seconds)
             away = time.perf_counter()
             pause(stand)
             start += time.perf_counter() - away
-    if pause and limit and degenerate is None:
+    if pause and degenerate is None:
         pause(replace(stand, last=True))
     model.eval()
-    if degenerate is None and not any(point.grad_norm for point in curve):
-        degenerate = "every gradient was zero"
-    if degenerate is None and len(curve) > 1 and len({point.loss for point in curve}) == 1:
-        degenerate = "the loss never moved"
     return Trained(
-        curve=tuple(curve), examples=examples, tokens=tokens, positions=positions, degenerate=degenerate
+        curve=tuple(curve),
+        examples=examples,
+        tokens=tokens,
+        positions=positions,
+        degenerate=degenerate or _learnt_nothing(curve),
     )
+
+
+def _learnt_nothing(curve: Sequence[Point]) -> str | None:
+    """Why a run that went to its end cannot count as training, None where it can."""
+    if not any(point.grad_norm for point in curve):
+        return "every gradient was zero"
+    if len(curve) > 1 and len({point.loss for point in curve}) == 1:
+        return "the loss never moved"
+    return None

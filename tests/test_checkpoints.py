@@ -172,7 +172,7 @@ def test_the_model_is_asked_in_eval_mode_and_trained_in_train_mode(
 
     fit(model, made(toy), 1e-2, pause=pause)
     assert asked == [False] * 4
-    assert after == [False, *[True] * 6]  # before the first step it is not in train mode yet
+    assert after == [False, *[True] * 7]  # before the first step it is not in train mode yet
 
 
 def test_without_checkpoints_nothing_is_asked(toy: ModelSource) -> None:

@@ -98,7 +98,7 @@ def test_a_bad_task_is_told_what_is_wrong(tmp_path: Path) -> None:
          "list index out of range at "),
         ("return 1.0", "return float(output == 'yes')", "the gold target scores 1.0",
          "the target of 'a0' as it is generated, after a space, scores 0.0"),
-        ('"exact_match"', '"accuracy"', "metric is one of", "it is 'accuracy', which is of labels"),
+        ('"exact_match"', '"accuracy"', "metric is one of", "accuracy is of labels, and labels is None"),
     ],
 )  # fmt: skip
 def test_what_a_task_raises_breaks_a_rule_and_the_rest_goes_on(

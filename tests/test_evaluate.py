@@ -10,7 +10,7 @@ from harness import registry
 from harness.budget import preset
 from harness.data import Encoder
 from harness.engine import engine
-from harness.evaluate import Evaluator, before, encode_prompts
+from harness.evaluate import Evaluator, before, encode_prompts, end_tokens
 from harness.model import ModelSource
 from harness.toy import VOCABULARY
 
@@ -106,6 +106,16 @@ def test_rows_that_end_early_leave_the_batch_and_change_nothing(toy: ModelSource
         cut = ids.index(tool.encoder.end) if tool.encoder.end in ids else None
         assert tool.encoder.text(answer.text) == ids[:cut]
         assert answer.truncated == answer.unfinished == (cut is None)
+
+
+@pytest.mark.parametrize("method", ["full", "lora-r16", "prompt-tuning"])
+def test_what_ends_answers_is_known_of_adapted_models_too(toy: ModelSource, method: str) -> None:
+    model, encoder = adapted(toy, method), Encoder(toy.tokenizer(), 200)
+    base = getattr(model, "get_base_model", lambda: model)()
+    base.generation_config.eos_token_id = [encoder.end, 7]
+    assert end_tokens(model, encoder) == {encoder.end, 7}
+    base.generation_config.eos_token_id = None
+    assert end_tokens(model, encoder) == {encoder.end}
 
 
 @pytest.mark.parametrize("name", ["fast", "plain"])

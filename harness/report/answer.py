@@ -9,12 +9,11 @@ from statistics import fmean
 import pandas as pd
 
 from harness.report import words
-from harness.report.comparisons import BETTER, WORSE, Comparisons
+from harness.report.comparisons import BETTER, REFERENCES, WORSE, Comparisons
 from harness.report.rows import Board, Row, mean, methods_of
 
-ANCHORS = ("full", "lora-r16")
-"""What a method has to keep up with: the first of them that ran."""
-UNTRAINED = "zero-shot"
+*ANCHORS, UNTRAINED = REFERENCES
+"""What a method has to keep up with, the first of them that ran; and what training has to beat."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,8 +133,8 @@ def _least(
     fit: Mapping[str, Sequence[Row]], cost: Callable[[Sequence[Row]], float | None]
 ) -> tuple[str, float] | None:
     """The method of the lowest cost of those whose cost is known: what trains nothing has none."""
-    known = [(spent, name) for name, rows in fit.items() if (spent := cost(rows)) is not None]
-    return (min(known)[1], min(known)[0]) if known else None
+    known = {name: spent for name, rows in fit.items() if (spent := cost(rows)) is not None}
+    return min(known.items(), key=lambda one: one[1]) if known else None
 
 
 def _seconds(rows: Sequence[Row]) -> float | None:

@@ -84,8 +84,8 @@ def _older(rows: Board) -> list[str]:
         return []
     return [
         f"{words.names(old)} {'was' if len(old) == 1 else 'were'} measured by an earlier version, whose "
-        "results do not name an engine: seconds and memory there are that version's, and what a row lacks "
-        "beside the other tasks' (checkpoints, retention, merging) was not measured yet."
+        "results do not name an engine: scores, seconds and memory there are of that version's training, and "
+        "what a row lacks beside the other tasks' (checkpoints, retention, merging) was not measured yet."
     ]
 
 
