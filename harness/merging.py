@@ -31,6 +31,10 @@ READ, WRITTEN = 64, 4
 """Tokens of each prompt that are read (its last), and tokens written after them."""
 
 
+class UnmergedError(Exception):
+    """An adapter that has to stay beside the weights, and why."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Distance:
     """How far the outputs of two models are apart; see `Merged`."""
@@ -52,10 +56,11 @@ def is_quantised(model: torch.nn.Module) -> bool:
     return any(not parameter.is_floating_point() for parameter in model.parameters())
 
 
-def merged_copy(model: PreTrainedModel) -> PreTrainedModel | None:
-    """A second model, the adapter of a `mergeable` one in its weights; None where it has no such form.
+def merged_copy(model: PreTrainedModel) -> PreTrainedModel:
+    """A second model, the adapter of a `mergeable` one in its weights.
 
-    Nor is there one where a second model does not fit into memory.
+    Raises:
+        UnmergedError: It has no such form, or a second model does not fit into memory.
     """
     with warnings.catch_warnings():
         # That 4-bit weights round, which is measured here, and that a tied head changes, which it does not.
@@ -64,23 +69,25 @@ def merged_copy(model: PreTrainedModel) -> PreTrainedModel | None:
             double: Any = copy.deepcopy(model)
             _untie(double.get_base_model())
             merged: PreTrainedModel = double.merge_and_unload()
-        except (RuntimeError, ValueError):  # peft's words for what it cannot merge, torch's for no memory
-            return None
+        except (RuntimeError, ValueError) as error:
+            # What peft cannot merge it refuses with either, torch has no better word for want of memory, and
+            # a trained cell is not lost to it. Whatever it was, the result says so.
+            raise UnmergedError(_said(error)) from error
     return merged
 
 
-def measure(model: PreTrainedModel, prompts: Sequence[list[int]]) -> Merged | None:
+def measure(model: PreTrainedModel, prompts: Sequence[list[int]]) -> Merged:
     """Merge a copy of the model and compare the two on the last tokens of some prompts.
 
     Speeds are medians of as many rounds as there are prompts; in each, both models take all of them.
-    None where peft cannot merge it, or where the copy would take more than half of the free memory.
+
+    Raises:
+        UnmergedError: It cannot be merged, or the copy would take more than half of the free memory.
     """
     device = str(model.device)
     if 2 * weight_bytes(model) > _free_bytes(device):
-        return None
+        raise UnmergedError("a second model would take more than half of the free memory")
     merged = merged_copy(model)
-    if merged is None:
-        return None
     width = min(READ, *map(len, prompts))
     ids = torch.tensor([prompt[-width:] for prompt in prompts], device=device)
     found = distance(model, merged, ids)
@@ -130,6 +137,11 @@ def _untie(model: PreTrainedModel) -> None:
     embeddings, head = model.get_input_embeddings(), model.get_output_embeddings()
     if isinstance(embeddings, BaseTunerLayer) and head.weight is embeddings.weight:
         head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=False)
+
+
+def _said(error: Exception) -> str:
+    """The first line of an error, or its kind where it says nothing."""
+    return next(iter(str(error).splitlines()), "")[:200] or type(error).__name__
 
 
 def _adapted_layers(model: torch.nn.Module) -> int:

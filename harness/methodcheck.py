@@ -16,7 +16,7 @@ from harness.budget import preset
 from harness.conformance import Check
 from harness.data import Encoder, batches
 from harness.engine import engine
-from harness.merging import distance, is_quantised, mergeable, merged_copy
+from harness.merging import UnmergedError, distance, is_quantised, mergeable, merged_copy
 from harness.method import Method
 from harness.model import ModelSource, quieten, resolve
 from harness.toy import write_toy_model
@@ -95,8 +95,11 @@ def _trained_checks(method: Method, source: ModelSource, folder: Path) -> Iterat
 
 def _merged_checks(model: PreTrainedModel) -> Iterator[Check]:
     """Nothing where no adapter can be merged, or where the weights are too coarse for what it would add."""
-    merged = merged_copy(model) if mergeable(model) and not is_quantised(model) else None
-    if merged is None:
+    if is_quantised(model) or not mergeable(model):
+        return
+    try:
+        merged = merged_copy(model)
+    except UnmergedError:
         return
     apart = distance(model, merged, IDS)
     far = f"logits differ by {apart.difference:.2g}, where rounding explains {apart.tolerance:.2g}"

@@ -17,10 +17,10 @@ from harness.extras import Checkpoint, Merged, Retention
 from harness.identity import check_identity, upgraded
 from harness.typed import build, check
 
-SCHEMA_VERSION = 4
-READABLE = (1, 2, 3, 4)
+SCHEMA_VERSION = 5
+READABLE = (1, 2, 3, 4, 5)
 """What an older version has not is read as None or empty: 1 has no baselines, 2 no rungs, retention or
-readability, 3 no checkpoints and nothing merged. Its budget gets what 3 has not, see `identity`."""
+readability, 3 no checkpoints and nothing merged, 4 no reason why. Budgets get what 3 has not: `identity`."""
 TEMPORARY = re.compile(r"\..+\.json\.\d+")
 """What `write_atomic` calls a result that is being written."""
 STATUSES = ("ok", "skipped", "oom", "degenerate", "failed", "timeout")
@@ -146,7 +146,8 @@ class Result:
         model_bytes: Size of the base model's weights in the compute precision, to hold that against.
         retention: By kind of passage, "prose" and "code"; None where nothing was trained.
         checkpoints: Scores on dev items while it trained, which chose nothing.
-        merged: None where nothing can be merged, or there was no room for a second model.
+        merged: None where nothing was merged.
+        unmerged: Why an adapter in the layers was not; None where there was none, or nobody asked for it.
         flops: `train` and `evaluate` as counted, `train_formula` by the published formula.
         environment: Device, versions, machine fingerprint, commit.
     """
@@ -171,6 +172,7 @@ class Result:
     model_bytes: int | None = None
     retention: Mapping[str, Retention] | None = None
     merged: Merged | None = None
+    unmerged: str | None = None
     flops: Mapping[str, float | None] | None = None
     energy_joules: float | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)

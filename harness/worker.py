@@ -19,7 +19,7 @@ from harness.data import Batch, Encoder, Shots, batches, draw, head_of, solved
 from harness.engine import engine
 from harness.errors import SandboxError
 from harness.examine import Examiner
-from harness.extras import Merged, Retention
+from harness.extras import Retention
 from harness.flops import Cost, StepFlops, forward_formula, train_step_flops, training_cost
 from harness.job import Job
 from harness.method import Method
@@ -115,11 +115,10 @@ class _Cell:
             items=tested.items,
             metric=self.examiner.metric(tested.items, self.test_examples),
             generation=self.examiner.settings(self.method.shots),
-            merged=self._merged(),
             flops={**(base.flops or {"train": None, "train_formula": None}),
                    "evaluate": forward_formula(self.model, tested.tokens)},
         )  # fmt: skip
-        return self._finish(base)
+        return self._finish(self._merged(base))
 
     def _trained(self, base: Result) -> Result:
         """Count a step, choose a rate where the budget has trials, and train."""
@@ -257,13 +256,17 @@ class _Cell:
             clock=self.profiler.apart,
         )
 
-    def _merged(self) -> Merged | None:
-        """The adapter in the weights against the adapter beside them, where the budget asks for it."""
+    def _merged(self, base: Result) -> Result:
+        """With the adapter in the weights against the adapter beside them, where the budget asks for it."""
         if not self.budget.merge_prompts or not merging.mergeable(self.model):
-            return None
+            return base
         with self._phase("merge"):
             prompts = self.examiner.prompts(self.test_examples[: self.budget.merge_prompts])
-            return merging.measure(self.model, [prompt.ids for prompt in prompts])
+            try:
+                found = merging.measure(self.model, [prompt.ids for prompt in prompts])
+            except merging.UnmergedError as error:
+                return replace(base, unmerged=str(error))
+        return replace(base, merged=found)
 
     def _train(
         self,

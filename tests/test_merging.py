@@ -12,7 +12,15 @@ import torch
 
 from harness import merging, registry
 from harness.budget import preset
-from harness.merging import READ, distance, is_quantised, measure, mergeable, merged_copy
+from harness.merging import (
+    READ,
+    UnmergedError,
+    distance,
+    is_quantised,
+    measure,
+    mergeable,
+    merged_copy,
+)
 from harness.methods.lora import LoraR16
 from harness.model import ModelSource, resolve, weight_bytes
 from tests.test_train import adapted, fit, made
@@ -31,12 +39,6 @@ def trained(source: ModelSource, name: str) -> Any:
     return model
 
 
-def merged(model: Any) -> Any:
-    found = merged_copy(model)
-    assert found is not None
-    return found
-
-
 @torch.inference_mode()
 def outputs(model: Any) -> torch.Tensor:
     logits: torch.Tensor = model(input_ids=IDS).logits
@@ -47,7 +49,7 @@ def outputs(model: Any) -> torch.Tensor:
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_merged_outputs_are_the_same_but_for_rounding(toy_folder: Path, name: str, precision: str) -> None:
     model = trained(resolve(str(toy_folder), device="cpu", precision=precision), name)
-    found = distance(model, merged(model), IDS)
+    found = distance(model, merged_copy(model), IDS)
     assert 0 < found.difference <= found.tolerance
     assert found.tolerance < (1e-4 if precision == "float32" else 1.0) * outputs(model).abs().max().item()
     assert found.agreement > 0.95
@@ -56,7 +58,7 @@ def test_merged_outputs_are_the_same_but_for_rounding(toy_folder: Path, name: st
 @pytest.mark.parametrize("name", MERGED)
 def test_an_error_of_a_hundredth_in_one_layer_is_more_than_rounding(toy: ModelSource, name: str) -> None:
     model = trained(toy, name)
-    wrong = merged(model)
+    wrong = merged_copy(model)
     with torch.no_grad():
         wrong.model.layers[0].mlp.down_proj.weight.mul_(1.01)
     found = distance(model, wrong, IDS)
@@ -65,7 +67,7 @@ def test_an_error_of_a_hundredth_in_one_layer_is_more_than_rounding(toy: ModelSo
 
 def test_the_difference_is_that_of_all_logits_at_once(toy: ModelSource) -> None:
     model = trained(toy, "lora-r16")
-    other = merged(trained(toy, "rslora-r64"))
+    other = merged_copy(trained(toy, "rslora-r64"))
     found = distance(model, other, IDS)
     first, second = outputs(model), outputs(other)
     assert found.difference == pytest.approx((first - second).abs().max().item(), rel=1e-4)
@@ -76,7 +78,7 @@ def test_the_difference_is_that_of_all_logits_at_once(toy: ModelSource) -> None:
 def test_merging_leaves_the_model_itself_alone(toy: ModelSource) -> None:
     model = trained(toy, "lora-r16-emb")
     before = outputs(model)
-    assert measure(model, PROMPTS) is not None
+    measure(model, PROMPTS)
     assert torch.equal(outputs(model), before)
     embeddings = model.get_input_embeddings().base_layer
     assert model.get_output_embeddings().weight is embeddings.weight  # still tied
@@ -99,14 +101,15 @@ def test_an_adapter_that_peft_does_not_merge_is_left_out(toy: ModelSource) -> No
 
     model = Biased().adapt(toy.load(), preset("smoke"))
     assert mergeable(model)
-    assert measure(model, PROMPTS) is None
+    with pytest.raises(UnmergedError, match="Impossible to merge LoRA with `lora_bias=True`"):
+        measure(model, PROMPTS)
 
 
 def test_a_4_bit_base_loses_more_than_rounding(toy: ModelSource) -> None:
     model = trained(toy, "qlora-r16")
     assert is_quantised(model)
     assert not is_quantised(trained(toy, "lora-r16"))
-    found = distance(model, merged(model), IDS)
+    found = distance(model, merged_copy(model), IDS)
     assert found.difference > found.tolerance
 
 
@@ -120,7 +123,6 @@ def test_both_forms_are_timed_on_the_same_prompts(toy: ModelSource, monkeypatch:
 
     monkeypatch.setattr(merging, "_seconds", noting)
     found = measure(trained(toy, "lora-r16"), [[1] * 500, [2] * 40, [3] * 300])
-    assert found is not None
     assert asked == [(True, (3, 40)), (False, (3, 40))] * 3
     assert (found.prompts, found.tokens) == (3, 120)
     assert min(found.apart.forward, found.apart.generation, found.merged.forward) > 0
@@ -128,7 +130,6 @@ def test_both_forms_are_timed_on_the_same_prompts(toy: ModelSource, monkeypatch:
 
 def test_the_last_tokens_of_a_long_prompt_are_read(toy: ModelSource) -> None:
     found = measure(trained(toy, "lora-r16"), [[1] * 500])
-    assert found is not None
     assert found.tokens == READ
 
 
@@ -154,7 +155,8 @@ def test_without_room_for_a_second_model_nothing_is_merged(
     model = adapted(toy, "lora-r16")
     monkeypatch.setattr(merging, "_free_bytes", lambda device: 2 * weight_bytes(model) - 1)
     monkeypatch.setattr(merging, "merged_copy", pytest.fail)
-    assert measure(model, PROMPTS) is None
+    with pytest.raises(UnmergedError, match="half of the free memory"):
+        measure(model, PROMPTS)
 
 
 def test_what_peft_cannot_merge_is_not_measured(toy: ModelSource, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,13 +164,14 @@ def test_what_peft_cannot_merge_is_not_measured(toy: ModelSource, monkeypatch: p
         raise NotImplementedError
 
     monkeypatch.setattr("peft.tuners.lora.layer.Linear.merge", refuse)
-    assert measure(adapted(toy, "lora-r16"), PROMPTS) is None
+    with pytest.raises(UnmergedError, match="NotImplementedError"):
+        measure(adapted(toy, "lora-r16"), PROMPTS)
 
 
 @pytest.mark.parametrize("broken", [0, 1])
 def test_a_difference_that_is_no_number_is_none(toy: ModelSource, broken: int) -> None:
     model = trained(toy, "lora-r16")
-    double = merged(model)
+    double = merged_copy(model)
     bad = copy.deepcopy(double)
     with torch.no_grad():
         bad.model.embed_tokens.weight[broken] = math.nan

@@ -206,6 +206,16 @@ def test_merged_adapters_are_shown_with_what_rounding_explains():
     assert merging.merged_table(board([full])) is None
 
 
+def test_an_adapter_that_was_not_merged_is_named_with_the_reason(tmp_path):
+    lora, full = (synthetic.cell("legal_license", method) for method in ("lora-r16", "full"))
+    assert merging.unmerged(board([lora, full])) is None
+    reason = "peft has <no> such form"
+    kept = [replace(lora, method=name, merged=None, unmerged=reason) for name in ("dora-r16", "lora-r16")]
+    said = "Not merged: `dora-r16` and `lora-r16` (peft has &lt;no&gt; such form)."
+    assert merging.unmerged(board([*kept, full])) == said
+    assert f"## Merged adapters\n\n{said}\n" in text_of([*kept, full], tmp_path)
+
+
 def test_answers_that_are_none_are_counted_apart_from_wrong_ones(tmp_path):
     kinds = [  # score, readable, unfinished
         (1.0, True, False), (1.0, True, True), (1.0, False, False), (0.5, True, False), (0.0, True, True),

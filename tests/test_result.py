@@ -57,7 +57,7 @@ def test_other_json_is_refused(text: str) -> None:
 def test_a_file_of_the_first_schema_is_read_without_baselines() -> None:
     body = json.loads(replace(one(), schema_version=1).to_json())
     del body["checksum"], body["baselines"], body["retention"], body["model_bytes"]
-    del body["checkpoints"], body["merged"]
+    del body["checkpoints"], body["merged"], body["unmerged"]
     for item in body["items"]:
         del item["unfinished"], item["readable"]
     text = json.dumps({**body, "checksum": _checksum(body)})
@@ -84,7 +84,7 @@ def test_a_retention_of_another_type_is_refused(damage: dict[str, object]) -> No
 
 def test_an_older_file_is_read_as_without_checkpoints_or_merging() -> None:
     body = json.loads(replace(one(), schema_version=3).to_json())
-    del body["checksum"], body["checkpoints"], body["merged"]
+    del body["checksum"], body["checkpoints"], body["merged"], body["unmerged"]
     for name in ("checkpoints", "merge_prompts"):
         del body["identity"]["budget"][name]
     found = Result.from_json(json.dumps({**body, "checksum": _checksum(body)}))

@@ -1,13 +1,17 @@
-"""Each method against full fine-tuning, LoRA and the untrained model: paired tests, corrected together.
+"""Each method against full fine-tuning, LoRA and the untrained model: paired tests, corrected task by task.
 
 A pair of methods is compared on the items and seeds that both ran, as `harness.paired` does it: a seed
 draws the same examples for both, and what seeds move is in the standard error as well as what items do.
-On each task one test a pair, and one over all the tasks that both ran; all of them share one error. What
-seeds move differs widely between methods, so each pair's variance is its own, drawn towards that of all.
+On each task one test a pair, and one over all the tasks that both ran. What seeds move differs widely
+between methods, so each pair's variance is its own, drawn towards that of all.
+
+The tests of one task share one error, and those over all tasks another: "which method for my task" is asked
+of each task by itself, and its answer must not change with what else a report holds.
 
 Pairs have methods in common, so the spread between seeds is known a little less well than its degrees of
-freedom say. Simulated, a report without differences calls one in at most 5% from three seeds on; where two
-seeds of a single task are all there is, and a mean moves by 6 to 10 points between them, in 6%.
+freedom say. Simulated, tests that share an error and find no difference call one in at most 5% from three
+seeds on; where two seeds of a single task are all there is, and a mean moves by 6 to 10 points between them,
+in 6%.
 """
 
 from __future__ import annotations
@@ -25,8 +29,6 @@ REFERENCES = ("full", "lora-r16", "zero-shot")
 """What every method is compared with, where it ran."""
 BETTER, WORSE, UNDECIDED = "better", "worse", "no difference shown"
 OPPOSITE = {BETTER: WORSE, WORSE: BETTER, UNDECIDED: UNDECIDED}
-OVERALL = 0.5
-"""Share of the error for the tests over several tasks: they are what a run is for, and few among many."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +39,7 @@ class Comparison:
         tasks: How many tasks it covers.
         verdict: One of `BETTER`, `WORSE` and `UNDECIDED`.
         difference: Mean score of the method minus that of the reference, with its own 95% interval.
-        p_value: Two-sided, after Holm's correction over the whole report.
+        p_value: Two-sided, after Holm's correction over the task's comparisons, or over those of all tasks.
         detectable: Where no difference is shown, the smallest that would have been in 90%.
         identical: Every item scored the same in both.
     """
@@ -70,12 +72,10 @@ class Comparisons:
 
     Attributes:
         found: By task, None for all tasks together, then by pair; every pair in both directions.
-        tests: How many tests share the error: a pair counts once.
         spread: The variance between seeds that they rest on.
     """
 
     found: Mapping[str | None, Mapping[Pair, Comparison]]
-    tests: int
     spread: Spread
 
     def get(self, task: str | None, method: str, reference: str) -> Comparison | None:
@@ -89,15 +89,13 @@ def compare(rows: Board) -> Comparisons:
     by_pair = {(task, pair): effect for task, own in effects.items() for pair, effect in own.items()}
     spread = paired.pool(list(by_pair.values()))
     spreads = paired.pools(by_pair, spread)
-    units: dict[tuple[str | None, Pair], list[Effect]] = {key: [one] for key, one in by_pair.items()}
-    for pair in spreads:
-        shared = [own[pair] for own in effects.values() if pair in own]
-        if len(shared) > 1:
-            units[None, pair] = shared
-    found: dict[str | None, dict[Pair, Comparison]] = {}
-    for (task, pair), one in zip(units, _judged(units, spreads), strict=True):
-        found.setdefault(task, {}).update({pair: one, pair[::-1]: one.mirrored})
-    return Comparisons(found=found, tests=len(units), spread=spread)
+    families: dict[str | None, dict[Pair, list[Effect]]] = {
+        task: {pair: [one] for pair, one in own.items()} for task, own in effects.items()
+    }
+    over_all = {pair: [own[pair] for own in effects.values() if pair in own] for pair in spreads}
+    families[None] = {pair: shared for pair, shared in over_all.items() if len(shared) > 1}
+    found = {task: _judged(units, spreads) for task, units in families.items() if units}
+    return Comparisons(found=found, spread=spread)
 
 
 def _effects(rows: Mapping[str, Row]) -> dict[Pair, Effect]:
@@ -129,21 +127,17 @@ def _repeated(row: Row, other: Row) -> Seeded:
     return dict.fromkeys(other.by_seed, row.runs[0])
 
 
-def _judged(
-    units: Mapping[tuple[str | None, Pair], Sequence[Effect]], spreads: Mapping[Pair, Spread]
-) -> list[Comparison]:
-    differences = [paired.combine(own, spreads[pair]) for (_, pair), own in units.items()]
-    overall = sum(task is None for task, _ in units)
-    weights = [
-        OVERALL / overall if task is None else (1 - OVERALL) / (len(units) - overall) for task, _ in units
-    ]
-    adjusted = holm([one.p_value for one in differences], weights)
+def _judged(units: Mapping[Pair, Sequence[Effect]], spreads: Mapping[Pair, Spread]) -> dict[Pair, Comparison]:
+    """The tests that share one error, every pair in both directions."""
+    differences = [paired.combine(own, spreads[pair]) for pair, own in units.items()]
+    adjusted = holm([one.p_value for one in differences])
     # What Holm's method has rejected leaves its share of the error to the rest.
-    left = sum(weight for weight, p in zip(weights, adjusted, strict=True) if p > ERROR)
-    return [
-        _comparison(one, tasks=len(own), p_value=p, level=ERROR * weight / left if left else ERROR)
-        for own, one, p, weight in zip(units.values(), differences, adjusted, weights, strict=True)
-    ]
+    level = ERROR / max(1, sum(p > ERROR for p in adjusted))
+    found: dict[Pair, Comparison] = {}
+    for (pair, own), one, p_value in zip(units.items(), differences, adjusted, strict=True):
+        found[pair] = _comparison(one, tasks=len(own), p_value=p_value, level=level)
+        found[pair[::-1]] = found[pair].mirrored
+    return found
 
 
 def _comparison(one: Difference, *, tasks: int, p_value: float, level: float) -> Comparison:

@@ -34,6 +34,19 @@ def merged_table(rows: Board) -> pd.DataFrame | None:
     return pd.DataFrame(lines) if lines else None
 
 
+def unmerged(rows: Board) -> str | None:
+    """Which adapters stayed beside the weights, and why; None for none."""
+    reasons: dict[str, dict[str, None]] = {}
+    for row in (row for own in rows.values() for row in own.values()):
+        for cell in row.ok:
+            if cell.unmerged is not None:
+                reasons.setdefault(cell.unmerged, {})[row.method] = None
+    if not reasons:
+        return None
+    said = "; ".join(f"{words.names(list(own))} ({words.escaped(why)})" for why, own in reasons.items())
+    return f"Not merged: {said}."
+
+
 def beyond_rounding(rows: Board) -> str | None:
     """Which methods some merged model of theirs is no longer the one that was trained; None for none."""
     methods = {
