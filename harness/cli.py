@@ -87,6 +87,7 @@ def run(
     from harness.executor import Executor
     from harness.grid import Settings, build
     from harness.job import ENGINES
+    from harness.resume import look
     from harness.run import execute
 
     one_of("--device", device, DEVICES)
@@ -112,7 +113,7 @@ def run(
         grid = build(settings, executor, listener)
         if dry_run:
             listener.stop()
-            display.show_grid(out, grid)
+            display.show_grid(out, grid, look(grid, force=force).kept)
             return
         with interruptible(listener, force=force):
             finished = execute(grid, executor, listener, force=force)

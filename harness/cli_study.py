@@ -43,8 +43,9 @@ def study(
     from harness.errors import one_of
     from harness.executor import Executor
     from harness.grid import Settings
+    from harness.resume import look
     from harness.study import STUDIES
-    from harness.study.run import build_study, execute_study
+    from harness.study.run import build_study, elsewhere, execute_study
 
     one_of("--device", device, DEVICES)
     if name not in STUDIES:
@@ -68,7 +69,8 @@ def study(
         if dry_run:
             listener.stop()
             for grid in grids:
-                display.show_grid(out, grid)
+                kept = {} if force else {**look(grid, force=False).kept, **elsewhere(grid)}
+                display.show_grid(out, grid, kept)
             return
         with interruptible(listener, force=force):
             finished = execute_study(grids, executor, listener, force=force)

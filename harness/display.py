@@ -118,19 +118,23 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def show_grid(console: Console, grid: Grid) -> None:
-    """The plan as a table, with an estimate of its time."""
+def show_grid(console: Console, grid: Grid, kept: Collection[Cell] = ()) -> None:
+    """The plan as a table, with an estimate of its time; of the cells `kept` there are results already."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("task", "method", "seed", "estimate"):
         table.add_column(column)
     for cell in grid.cells:
-        estimate = f"skipped: {cell.skip}" if cell.skip else duration(cell.seconds)
+        estimate = "kept" if cell in kept else duration(cell.seconds)
+        if cell.skip:
+            estimate = f"skipped: {cell.skip}"
         table.add_row(terminal(cell.task), terminal(cell.method), str(cell.seed), terminal(estimate))
     console.print(table)
+    left = [cell for cell in grid.cells if cell not in kept]
+    done = f", {len(grid.cells) - len(left)} of them kept" if len(left) < len(grid.cells) else ""
     console.print(
-        f"{len(grid.cells)} cells at budget {grid.budget.name} ({_kind(grid.budget)}) "
+        f"{len(grid.cells)} cells{done}, at budget {grid.budget.name} ({_kind(grid.budget)}) "
         f"on {terminal(grid.environment.device_name)}, "
-        f"{grid.environment.precision}: about {duration(total_seconds(grid.cells))}, "
+        f"{grid.environment.precision}: about {duration(total_seconds(left))}, "
         f"good to a factor of two; results would go to {terminal(grid.store.root)}"
     )
 

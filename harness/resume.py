@@ -8,10 +8,12 @@ several can share the work of one folder.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness.grid import Grid, Listener, identify
+from harness.grid import Grid, identify
 from harness.identity import SHARED, SHARED_BY_TASK, mixed
 from harness.plan import Cell
 from harness.result import FINAL, PLACE, DamagedError, Result
@@ -28,6 +30,37 @@ def blocks(grid: Grid) -> dict[Block, list[Cell]]:
             task, _, seed = grid.name(cell)
             found.setdefault((task, seed), []).append(cell)
     return found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """What a results folder holds before a run goes on in it.
+
+    Attributes:
+        kept: The grid's cells that need not run again.
+        damaged: Files of others of its cells, with what is wrong with them.
+        beside: Results that are not the grid's own.
+    """
+
+    kept: Mapping[Cell, Result]
+    damaged: Mapping[Path, DamagedError]
+    beside: Sequence[Result]
+
+
+def look(grid: Grid, *, force: bool) -> Held:
+    """What is there already; nothing is changed.
+
+    Args:
+        grid: What is about to run.
+        force: Keep no cell of the grid.
+
+    Raises:
+        UsageError: The run would mix results that do not compare.
+    """
+    kept, damaged = ({}, {}) if force else earlier(grid)
+    beside = neighbours(grid)
+    check_blocks(grid, kept, beside)
+    return Held(kept=kept, damaged=damaged, beside=beside)
 
 
 def differing(grid: Grid, cell: Cell, result: Result) -> list[str]:
@@ -52,13 +85,17 @@ def _deciding(identity: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def earlier(grid: Grid, listener: Listener) -> dict[Cell, Result]:
+def earlier(grid: Grid) -> tuple[dict[Cell, Result], dict[Path, DamagedError]]:
     """Stored results of the grid's cells that this run would only reproduce, on whichever machine they ran.
+
+    Returns:
+        The results, and files that cannot be read, whose cells run again.
 
     Raises:
         UsageError: A stored result was made under other conditions, which it would be wrong to mix.
     """
-    kept = {}
+    kept: dict[Cell, Result] = {}
+    damaged: dict[Path, DamagedError] = {}
     for cell in grid.cells:
         path = grid.store.path(*grid.name(cell))
         if not path.exists():
@@ -66,9 +103,7 @@ def earlier(grid: Grid, listener: Listener) -> dict[Cell, Result]:
         try:
             result = grid.store.read(path)
         except DamagedError as error:
-            aside = path.with_name(path.name + ".damaged")
-            path.replace(aside)
-            listener.note(f"{error} It was moved to {aside.name}; the cell runs again.")
+            damaged[path] = error
             continue
         if others := differing(grid, cell, result):
             raise UsageError(
@@ -77,7 +112,7 @@ def earlier(grid: Grid, listener: Listener) -> dict[Cell, Result]:
             )
         if result.status in FINAL:
             kept[cell] = result
-    return kept
+    return kept, damaged
 
 
 def neighbours(grid: Grid) -> list[Result]:

@@ -16,7 +16,7 @@ from harness.grid import PREPARE_SECONDS, Grid, Listener, identify
 from harness.job import Base, Job
 from harness.plan import Cell
 from harness.result import FINAL, Result
-from harness.resume import check_blocks, earlier, neighbours
+from harness.resume import look
 
 RENDER_SECONDS = 60.0
 RENDER_SHARE = 0.02
@@ -60,30 +60,32 @@ def execute(
     _writable(grid.reports, "--reports")
     with _locked(grid.store.root):
         grid.store.tidy()
-        kept = {} if force else earlier(grid, listener)
-        beside = neighbours(grid)
-        check_blocks(grid, kept, beside)
+        held = look(grid, force=force)
+        for path, error in held.damaged.items():
+            aside = path.with_name(path.name + ".damaged")
+            path.replace(aside)
+            listener.note(f"{error} It was moved to {aside.name}; the cell runs again.")
         if force:
             grid.store.set_aside(grid.name(cell) for cell in grid.cells)
-        listener.start(grid.cells, kept)
-        base = _measure_base(grid, kept, executor, listener)
+        listener.start(grid.cells, held.kept)
+        base = _measure_base(grid, held.kept, executor, listener)
         results = []
         due = time.monotonic() + RENDER_SECONDS
         for cell in grid.cells:
-            result = kept.get(cell)
+            result = held.kept.get(cell)
             listener.cell(cell, result is not None)
             if result is None:
                 result = run_one(grid, cell, base, executor, listener)
                 if result.status in FINAL:
                     grid.store.replaced(grid.name(cell))
-            listener.result(cell, result, cell in kept)
+            listener.result(cell, result, cell in held.kept)
             results.append(result)
             start = time.monotonic()
             if start > due:
-                draw([*beside, *results], grid)
+                draw([*held.beside, *results], grid)
                 end = time.monotonic()
                 due = end + max(RENDER_SECONDS, (end - start) / RENDER_SHARE)
-        draw([*beside, *results], grid)
+        draw([*held.beside, *results], grid)
     return results
 
 

@@ -125,7 +125,7 @@ def test_a_dry_run_prints_the_grid_and_stores_nothing(
         "--dry-run",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "2 cells at budget quick" in done.stdout
+    assert "2 cells, at budget quick" in done.stdout
     assert "full" in done.stdout
     assert list(tmp_path.iterdir()) == []
 

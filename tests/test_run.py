@@ -19,12 +19,13 @@ from filelock import FileLock
 from rich.console import Console
 
 from harness import worker
-from harness.display import Live
+from harness.display import Live, show_grid
 from harness.errors import ModelError, PluginError, SandboxError, UsageError
 from harness.executor import Died, Executor
 from harness.grid import Grid, Listener, Settings, build
 from harness.plan import Cell
 from harness.result import Result, Store
+from harness.resume import look
 from harness.run import execute
 from tests import synthetic
 from tests.conftest import TOY_TASK
@@ -230,13 +231,23 @@ def test_interrupting_says_how_to_go_on(toy_folder: Path, tmp_path: Path) -> Non
     assert "the same command goes on from here" in out
 
 
+def shown(grid: Grid) -> str:
+    """What `--dry-run` prints of it."""
+    text = StringIO()
+    show_grid(Console(file=text, width=200), grid, look(grid, force=False).kept)
+    return text.getvalue()
+
+
 def test_a_truncated_result_is_set_aside_and_run_again(
     toy_folder: Path, tmp_path: Path, executor: Executor
 ) -> None:
     chosen = settings(toy_folder, tmp_path, "zero-shot")
     (result,), _, grid = go(chosen, executor)
+    assert "1 cells, 1 of them kept, at budget smoke" in shown(grid)
     path = grid.store.path(result.task, result.method, 0)
     path.write_text(path.read_text()[:100])
+    assert "1 cells, at budget smoke" in shown(grid)
+    assert list(path.parent.iterdir()) == [path]  # looking moves nothing
     (again,), log, _ = go(chosen, executor)
     assert again.items == result.items
     assert log.ran == ["zero-shot"]

@@ -89,13 +89,22 @@ def execute_study(grids: list[Grid], executor: Executor, listener: Listener, *, 
 
 
 def take_over(grid: Grid, listener: Listener) -> None:
-    """Copy results of the same cells from the run itself and from its other studies.
+    """Copy results of the same cells from the run itself and from its other studies."""
+    found = elsewhere(grid)
+    for result in found.values():
+        grid.store.write(result)
+    if found:
+        listener.note(f"{len(found)} of {len(grid.cells)} cells were run before under the same conditions")
+
+
+def elsewhere(grid: Grid) -> dict[Cell, Result]:
+    """Results of the grid's cells that the run itself or its other studies hold, and its own folder lacks.
 
     Those of another machine only as a whole block that the study has nothing of yet (see `harness.resume`).
     """
     run = grid.store.root.parents[2]
     others = [Store(folder) for folder in (run, *sorted((run / FOLDER).glob(f"*/{grid.budget.name}")))]
-    taken = 0
+    usable: dict[Cell, Result] = {}
     for cells in blocks(grid).values():
         lacking = [cell for cell in cells if not grid.store.path(*grid.name(cell)).exists()]
         found: dict[tuple[Any, ...], dict[Cell, Result]] = {}
@@ -104,12 +113,8 @@ def take_over(grid: Grid, listener: Listener) -> None:
                 found.setdefault(same.place, {}).setdefault(cell, same)
         own = found.pop(here(grid), {})
         whole = [there for there in found.values() if len(there) == len(cells)]
-        chosen = whole[0] if whole and len(own) < len(cells) else own
-        for result in chosen.values():
-            grid.store.write(result)
-        taken += len(chosen)
-    if taken:
-        listener.note(f"{taken} of {len(grid.cells)} cells were run before under the same conditions")
+        usable |= whole[0] if whole and len(own) < len(cells) else own
+    return usable
 
 
 def _same(store: Store, grid: Grid, cell: Cell) -> Result | None:
