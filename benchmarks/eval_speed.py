@@ -22,12 +22,13 @@ import typer
 from benchmarks.common import Figures, begin, embedded, ratio, report, save, spread, take_turns
 from benchmarks.render import show
 from harness import registry
+from harness.answers import Answers, Prompt, encode_prompts
 from harness.budget import preset
 from harness.data import Encoder
 from harness.engine import engine
 from harness.environment import Environment, probe
 from harness.errors import UsageError
-from harness.evaluate import ROWS, Answers, Prompt, encode_prompts
+from harness.evaluate import ROWS
 from harness.model import ModelSource
 from harness.profiler import keep_freed_memory
 from harness.task import Task

@@ -34,7 +34,8 @@ from harness.regression.power import (
 )
 from harness.regression.verdict import Quality
 from harness.report.chart import save
-from harness.result import Result, Store
+from harness.result import Result
+from harness.store import Store
 
 DOCS = Path(__file__).parent.parent / "docs"
 SUITE_TASKS, SUITE_METHODS = 5, 6

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from harness.model import blocks, weight_bytes
+from harness.anatomy import blocks, weight_bytes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

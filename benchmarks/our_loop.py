@@ -12,11 +12,11 @@ import torch
 
 from benchmarks.common import SKIPPED_STEPS, Figures, matmul_peak
 from benchmarks.memory import training_bytes
+from harness.answers import Progress
 from harness.budget import Budget
 from harness.data import Batch
 from harness.engine import engine
 from harness.environment import Environment
-from harness.evaluate import Progress
 from harness.flops import added_tokens, step_formula
 from harness.method import Method
 from harness.model import ModelSource

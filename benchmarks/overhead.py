@@ -24,7 +24,8 @@ from benchmarks.common import ROOT, Figures, save
 from benchmarks.render import show
 from harness.environment import probe
 from harness.report import render
-from harness.result import Result, Store
+from harness.result import Result
+from harness.store import Store
 
 MEASURED = ("tune", "train", "checkpoints", "evaluate", "retention", "merge")
 """Phases that train, or ask a trained model something."""

@@ -21,11 +21,12 @@ import torch
 
 from benchmarks.render import README, between, grid
 from harness import optimizer, registry
+from harness.anatomy import blocks
+from harness.answers import encode_prompts
 from harness.budget import preset
 from harness.data import Batch, Encoder, batches
 from harness.engine import FAST
-from harness.evaluate import encode_prompts
-from harness.model import ModelSource, blocks, quieten, resolve
+from harness.model import ModelSource, quieten, resolve
 from harness.report.palette import order
 from harness.toy import write_toy_model
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from harness.anatomy import weight_bytes
 from harness.budget import Budget
 from harness.errors import PluginError
 from harness.method import Method
-from harness.model import ModelSource, weight_bytes
+from harness.model import ModelSource
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

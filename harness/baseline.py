@@ -22,7 +22,7 @@ from harness.atomic import write_atomic
 from harness.errors import ResultError, UsageError
 from harness.identity import upgraded
 from harness.regression.outcome import Outcome, Side, read_results
-from harness.result import Store
+from harness.store import Store
 from harness.typed import build
 
 FILE = "baseline.json"

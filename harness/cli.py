@@ -16,7 +16,26 @@ from rich.table import Table
 
 from harness import cli_gate, cli_study
 from harness.cli_exit import FAILED, err, finish, interruptible, out
-from harness.cli_options import Device, DryRun, Force, Seeds, TrustPickle, TrustRemoteCode, trusted
+from harness.cli_options import (
+    DATA,
+    BudgetName,
+    ChatTemplate,
+    Data,
+    Device,
+    DryRun,
+    EngineName,
+    Force,
+    Match,
+    Methods,
+    Model,
+    Reports,
+    Results,
+    Seeds,
+    Tasks,
+    TrustPickle,
+    TrustRemoteCode,
+    trusted,
+)
 from harness.errors import TuneoffError, UsageError, one_of
 from harness.text import terminal
 
@@ -44,38 +63,18 @@ def main() -> None:
 
 @app.command()
 def run(
-    tasks: Annotated[
-        str, typer.Option(help="'all', or names, .py and .jsonl files separated by commas.")
-    ] = "all",
-    methods: Annotated[
-        str,
-        typer.Option(
-            help="'core', 'all', or names (also 'lora-*', 'full@3e-4'), .py files, adapter_config.json files."
-        ),
-    ] = "core",
-    model: Annotated[str, typer.Option(help="'embedded', a hub id, or a folder.")] = "embedded",
-    budget: Annotated[
-        str | None, typer.Option(help="Preset; quick without a GPU, standard with one.")
-    ] = None,
-    match: Annotated[
-        str,
-        typer.Option(help="What all methods train for alike: examples, flops, seconds, or seconds=90, say."),
-    ] = "examples",
+    tasks: Tasks = "all",
+    methods: Methods = "core",
+    model: Model = "embedded",
+    budget: BudgetName = None,
+    match: Match = "examples",
     seeds: Seeds = None,
-    results: Annotated[
-        Path | None, typer.Option(help="Results folder; named by model, budget and match by default.")
-    ] = None,
-    reports: Annotated[Path | None, typer.Option(help="Report folder; reports/<results name>.")] = None,
+    results: Results = None,
+    reports: Reports = None,
     device: Device = "auto",
-    data: Annotated[
-        str, typer.Option(help="'embedded', or 'hub' for each task's larger data set.")
-    ] = "embedded",
-    chat_template: Annotated[
-        bool, typer.Option("--chat-template", help="Put prompts into the model's own chat template.")
-    ] = False,
-    engine: Annotated[
-        str, typer.Option(help="'fast', or 'plain': the same by the shortest code, many times slower.")
-    ] = "fast",
+    data: Data = "embedded",
+    chat_template: ChatTemplate = False,
+    engine: EngineName = "fast",
     trust_pickle: TrustPickle = False,
     trust_remote_code: TrustRemoteCode = False,
     dry_run: DryRun = False,
@@ -91,7 +90,7 @@ def run(
     from harness.run import execute
 
     one_of("--device", device, DEVICES)
-    one_of("--data", data, ("embedded", "hub"))
+    one_of("--data", data, DATA)
     one_of("--engine", engine, ENGINES)
     settings = Settings(
         tasks=tasks,
@@ -200,7 +199,7 @@ def report(
 ) -> None:
     """Draw the report of stored results, or with --history of what was accepted and checked over time."""
     from harness.report import readme_block, render, update_readme
-    from harness.result import Store
+    from harness.store import Store
     from harness.study.page import section
 
     if (history is None) == (results is None):

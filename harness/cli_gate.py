@@ -24,6 +24,12 @@ BASELINE = Path("results/baseline")
 HISTORY = Path("results/history.jsonl")
 STDOUT = Path("-")
 
+UNUSED = (
+    "--tasks, --methods, --model, --budget, --seeds and --device say what --interleave runs; "
+    "without it, stored results are compared as they are"
+)
+NO_CANDIDATE = "name the results to check with --candidate DIR, or run both sides with --interleave"
+
 File = Annotated[Path | None, typer.Option(metavar="FILE", help="Write it there; - for standard output.")]
 HistoryOption = Annotated[Path, typer.Option(metavar="FILE", help="The history of accepted baselines.")]
 FolderOption = Annotated[Path, typer.Option(metavar="DIR", help="Where the baseline is kept.")]
@@ -72,14 +78,9 @@ def check(
         options = _options(model or "embedded", budget or "ci", seeds, device or "auto")
         interleaving = _interleave(interleave, folders, tasks or "all", methods or "core", options)
     elif any(given is not None for given in (tasks, methods, model, budget, seeds, device)):
-        raise UsageError(
-            "--tasks, --methods, --model, --budget, --seeds and --device say what --interleave runs; "
-            "without it, stored results are compared as they are"
-        )
+        raise UsageError(UNUSED)
     if candidate is None:
-        raise UsageError(
-            "name the results to check with --candidate DIR, or run both sides with --interleave"
-        )
+        raise UsageError(NO_CANDIDATE)
     before, side = read_side(baseline), read_side(candidate, forgiving=True)
     found = compare(before, side, margin=margin / 100, interleaved=interleave is not None)
     command = verdicts.command(

@@ -11,8 +11,19 @@ from typing import Annotated
 import typer
 
 from harness.cli_exit import err, finish, interruptible, out
-from harness.cli_options import Device, DryRun, Force, Seeds, TrustPickle, TrustRemoteCode, trusted
+from harness.cli_options import (
+    DATA,
+    Data,
+    Device,
+    DryRun,
+    Force,
+    Seeds,
+    TrustPickle,
+    TrustRemoteCode,
+    trusted,
+)
 from harness.errors import unknown
+from harness.text import terminal
 
 NAMES = "rank, learning-rate, embeddings, small-data, quantisation or convergence"
 """What `harness.study` has, named where matplotlib is not imported."""
@@ -32,6 +43,7 @@ def study(
     ] = None,
     reports: Annotated[Path | None, typer.Option(help="That run's report folder.")] = None,
     device: Device = "auto",
+    data: Data = "embedded",
     trust_pickle: TrustPickle = False,
     trust_remote_code: TrustRemoteCode = False,
     dry_run: DryRun = False,
@@ -43,11 +55,12 @@ def study(
     from harness.errors import one_of
     from harness.executor import Executor
     from harness.grid import Settings
-    from harness.resume import look
     from harness.study import STUDIES
-    from harness.study.run import build_study, elsewhere, execute_study
+    from harness.study.page import sentences
+    from harness.study.run import build_study, execute_study, look_study
 
     one_of("--device", device, DEVICES)
+    one_of("--data", data, DATA)
     if name not in STUDIES:
         raise unknown("study", name, STUDIES)
     settings = Settings(
@@ -59,7 +72,7 @@ def study(
         results=results,
         reports=reports,
         device=device,
-        hub=False,
+        hub=data == "hub",
         chat=False,
         trust=trusted(trust_pickle, trust_remote_code),
     )
@@ -68,13 +81,14 @@ def study(
         grids = build_study(STUDIES[name], settings, budget, executor, listener)
         if dry_run:
             listener.stop()
-            for grid in grids:
-                kept = {} if force else {**look(grid, force=False).kept, **elsewhere(grid)}
+            for grid, kept in zip(grids, look_study(grids, force=force), strict=True):
                 display.show_grid(out, grid, kept)
             return
         with interruptible(listener, force=force):
             finished = execute_study(grids, executor, listener, force=force)
     folder, pages = grids[0].store.root.parent, grids[0].reports
+    for task, said in sentences(STUDIES[name], folder).items():
+        out.print(terminal(f"{task}: {said}"))
     finish(finished, folder, pages / f"{name}.md")
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from harness.anatomy import blocks
 from harness.cache import cache_dir
 from harness.data import Batch, head_of
-from harness.model import blocks
 from harness.train import target_loss
 
 if TYPE_CHECKING:

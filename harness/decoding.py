@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers.cache_utils import DynamicLayer
 
-from harness.model import same_code
+from harness.anatomy import same_code
 
 if TYPE_CHECKING:
     from transformers import DynamicCache, PreTrainedModel

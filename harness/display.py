@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import TracebackType
 
 from rich.console import Console
@@ -12,7 +12,7 @@ from rich.table import Table
 
 from harness import registry
 from harness.budget import Budget
-from harness.errors import AssetError, SandboxError
+from harness.errors import AssetError
 from harness.executor import Died, Executor
 from harness.grid import PREPARE_SECONDS, Grid, Listener
 from harness.plan import Cell, total_seconds
@@ -118,16 +118,14 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def show_grid(console: Console, grid: Grid, kept: Collection[Cell] = ()) -> None:
+def show_grid(console: Console, grid: Grid, kept: Mapping[Cell, Result]) -> None:
     """The plan as a table, with an estimate of its time; of the cells `kept` there are results already."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("task", "method", "seed", "estimate"):
         table.add_column(column)
     for cell in grid.cells:
-        estimate = "kept" if cell in kept else duration(cell.seconds)
-        if cell.skip:
-            estimate = f"skipped: {cell.skip}"
-        table.add_row(terminal(cell.task), terminal(cell.method), str(cell.seed), terminal(estimate))
+        shown = (cell.task, cell.method, str(cell.seed), _expected(cell, kept.get(cell)))
+        table.add_row(*map(terminal, shown))
     console.print(table)
     left = [cell for cell in grid.cells if cell not in kept]
     done = f", {len(grid.cells) - len(left)} of them kept" if len(left) < len(grid.cells) else ""
@@ -137,6 +135,14 @@ def show_grid(console: Console, grid: Grid, kept: Collection[Cell] = ()) -> None
         f"{grid.environment.precision}: about {duration(total_seconds(left))}, "
         f"good to a factor of two; results would go to {terminal(grid.store.root)}"
     )
+
+
+def _expected(cell: Cell, stored: Result | None) -> str:
+    """What a run would do about a cell."""
+    if stored is not None and stored.status != "skipped":
+        return "kept"
+    skip = cell.skip if stored is None else stored.reason
+    return f"skipped: {skip}" if skip else duration(cell.seconds)
 
 
 def _kind(budget: Budget) -> str:
@@ -164,11 +170,8 @@ def show_doctor(console: Console, device: str) -> None:
         ("machine fingerprint", environment.machine),
         ("commit", environment.commit or "not a git checkout"),
         ("cache", str(cache_dir())),
+        ("isolation", sandbox.described()),
     ]
-    try:
-        rows.append(("isolation", sandbox.describe()))
-    except SandboxError as error:
-        rows.append(("isolation", f"none: {error}"))
     for name, method in registry.methods().items():
         reason = method.skip(environment)
         rows.append((f"method {name}", f"skipped: {reason}" if reason else "runs here"))

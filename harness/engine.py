@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
+from harness.answers import Answer, Answers, Progress, Prompt
 from harness.compiling import Compiled, compile_where_it_pays, release, uncompiled
 from harness.data import Batch, Encoder
-from harness.evaluate import Answer, Answers, Evaluator, Progress, Prompt, takes_rows
+from harness.evaluate import Evaluator, takes_rows
 from harness.optimizer import Float32AdamW
 from harness.plain import PlainAdamW, PlainEvaluator, plain_loss
 from harness.recompute import recompute_gates

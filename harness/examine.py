@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness import metrics, stats
+from harness.answers import Answer, Prompt, encode_prompts
 from harness.data import Encoder, Shots
 from harness.engine import Engine
-from harness.evaluate import Answer, Prompt, encode_prompts
 from harness.prepare import readable, score
 from harness.result import Item, Metric
 from harness.task import Example, Task

@@ -21,8 +21,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers.pytorch_utils import Conv1D
 
+from harness.anatomy import blocks
 from harness.data import Batch, head_of
-from harness.model import blocks
 from harness.train import target_loss
 
 if TYPE_CHECKING:

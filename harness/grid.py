@@ -18,7 +18,8 @@ from harness.method import Method
 from harness.peftfile import PeftFile
 from harness.plan import Cell, plan
 from harness.prepare import check_method, check_names, plugin_code
-from harness.result import Result, Store
+from harness.result import Result
+from harness.store import Store
 from harness.tune import PROTOCOL
 
 PREPARE_SECONDS = 900.0

@@ -19,14 +19,16 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import torch
 
+from harness.anatomy import weight_bytes
+from harness.executor import first_line, is_out_of_memory
 from harness.extras import Merged, Speed
-from harness.model import weight_bytes
 from harness.result import finite
 from harness.train import logits_at
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+NO_ROOM = "there was too little memory for a second model"
 READ, WRITTEN = 64, 4
 """Tokens of each prompt that are read (its last), and tokens written after them."""
 
@@ -72,27 +74,36 @@ def merged_copy(model: PreTrainedModel) -> PreTrainedModel:
         except (RuntimeError, ValueError) as error:
             # What peft cannot merge it refuses with either, torch has no better word for want of memory, and
             # a trained cell is not lost to it. Whatever it was, the result says so.
-            raise UnmergedError(_said(error)) from error
+            raise UnmergedError(NO_ROOM if is_out_of_memory(error) else first_line(error)) from error
     return merged
 
 
 def measure(model: PreTrainedModel, prompts: Sequence[list[int]]) -> Merged:
     """Merge a copy of the model and compare the two on the last tokens of some prompts.
 
-    Speeds are medians of as many rounds as there are prompts; in each, both models take all of them.
+    Speeds are medians of as many rounds as there are prompts; in each, both models take all of them, by turns
+    the one and the other first.
 
     Raises:
         UnmergedError: It cannot be merged, or the copy would take more than half of the free memory.
     """
     device = str(model.device)
     if 2 * weight_bytes(model) > _free_bytes(device):
-        raise UnmergedError("a second model would take more than half of the free memory")
+        raise UnmergedError(NO_ROOM)
     merged = merged_copy(model)
     width = min(READ, *map(len, prompts))
     ids = torch.tensor([prompt[-width:] for prompt in prompts], device=device)
     found = distance(model, merged, ids)
-    times = [(_seconds(model, ids), _seconds(merged, ids)) for _ in prompts]
-    apart, together = zip(*times, strict=True)
+    apart: list[tuple[float, float]] = []
+    together: list[tuple[float, float]] = []
+    sides = [(model, apart), (merged, together)]
+    for turn in range(-1, len(prompts)):
+        for one, times in sides[
+            :: 1 if turn % 2 else -1
+        ]:  # who goes second finds caches as the first left them
+            spent = _seconds(one, ids)
+            if turn >= 0:  # the first pass of each warms up
+                times.append(spent)
     return Merged(
         difference=finite(found.difference),
         tolerance=finite(found.tolerance),
@@ -137,11 +148,6 @@ def _untie(model: PreTrainedModel) -> None:
     embeddings, head = model.get_input_embeddings(), model.get_output_embeddings()
     if isinstance(embeddings, BaseTunerLayer) and head.weight is embeddings.weight:
         head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=False)
-
-
-def _said(error: Exception) -> str:
-    """The first line of an error, or its kind where it says nothing."""
-    return next(iter(str(error).splitlines()), "")[:200] or type(error).__name__
 
 
 def _adapted_layers(model: torch.nn.Module) -> int:

@@ -115,14 +115,14 @@ class _Watch:
     def __init__(self, method: Method, model: PreTrainedModel) -> None:
         self.method = method
         self.model = model
-        self.before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+        self.before = {name: tensor.detach().clone() for name, tensor in _tensors(model)}
         self.reached: set[str] = set()
         self.moved: set[str] = set()
 
     def changed(self) -> set[str]:
         """Names of the tensors that are not what they were at the start."""
-        now = self.model.named_parameters()
-        return {name for name, parameter in now if not torch.equal(parameter.detach(), self.before[name])}
+        now = _tensors(self.model)
+        return {name for name, tensor in now if not torch.equal(tensor.detach(), self.before[name])}
 
     def after_step(self, model: PreTrainedModel, step: int) -> None:
         """Look, then do what the method does: it may well put a tensor back to zero."""
@@ -130,6 +130,16 @@ class _Watch:
         self.reached |= {name for name, gradient in gradients if gradient is not None and gradient.any()}
         self.moved |= self.changed()
         self.method.after_step(model, step)
+
+
+def _tensors(model: PreTrainedModel) -> Iterator[tuple[str, torch.Tensor]]:
+    """All that a model computes with: parameters, buffers, and the scales of quantised weights."""
+    yield from model.named_parameters()
+    yield from model.named_buffers()
+    for name, parameter in model.named_parameters():
+        scales = getattr(getattr(parameter, "quant_state", None), "absmax", getattr(parameter, "SCB", None))
+        if scales is not None:
+            yield f"{name}, its scales", scales
 
 
 def _train(method: Method, model: PreTrainedModel, source: ModelSource, watch: _Watch) -> Trained:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import logging
 import math
 import warnings
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +18,6 @@ from harness.executor import is_out_of_memory
 from harness.vetting import FILES, PICKLE, REMOTE_CODE, TRUSTED_FILES, UNREAD, files, vet
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 EMBEDDED = "embedded"
@@ -229,43 +226,6 @@ def resolve(source: str, *, device: str, precision: str, trust: Collection[str] 
     )
 
 
-def count_parameters(model: PreTrainedModel) -> dict[str, int]:
-    """Counts of all and of trainable parameters; 4-bit weights count by their true shape."""
-    total = trainable = 0
-    for parameter in model.parameters():
-        state = getattr(parameter, "quant_state", None)
-        count = math.prod(state.shape) if state is not None else parameter.numel()
-        total += count
-        trainable += count * parameter.requires_grad
-    return {"total": total, "trainable": trainable}
-
-
-def weight_bytes(model: PreTrainedModel, *, trained: bool = False) -> int:
-    """Bytes of all or of the trained parameters as they are held: a file of them is longer by its header."""
-    return sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad or not trained)
-
-
-def blocks(model: PreTrainedModel) -> torch.nn.ModuleList:
-    """The repeated blocks of a model: its first list of as many modules as its configuration has layers.
-
-    Raises:
-        TypeError: There is none; it is no decoder as transformers builds them.
-    """
-    import torch
-
-    layers = model.config.get_text_config().num_hidden_layers
-    for module in model.modules():
-        if isinstance(module, torch.nn.ModuleList) and len(module) == layers:
-            return module
-    raise TypeError(f"{type(model).__name__} has no list of its {layers} blocks")
-
-
-def same_code(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
-    """Whether two functions read the same, so that what stands in for one can stand in for the other."""
-    source = _source(one)
-    return source is not None and source == _source(other)
-
-
 def quieten() -> None:
     """Keep libraries' advice and questions about themselves out of the terminal; errors still show."""
     import transformers
@@ -308,15 +268,6 @@ def _folder_sha256(folder: Path, trust: Collection[str]) -> str:
         with path.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
-
-
-@cache
-def _source(function: Callable[..., Any]) -> str | None:
-    """A function's source with single spaces; None where there is none to read."""
-    try:
-        return " ".join(inspect.getsource(function).split())
-    except (OSError, TypeError):
-        return None
 
 
 def _line(error: BaseException) -> str:

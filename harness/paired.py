@@ -29,10 +29,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from scipy.special import ndtri, stdtr, stdtrit
+from scipy.special import stdtr, stdtrit
 
 from harness.aligned import Floats, Seeded, aligned
-from harness.stats import CONFIDENCE, mcnemar
+from harness.pvalues import mcnemar
+from harness.stats import CONFIDENCE
 
 Compared = TypeVar("Compared", bound=Hashable)
 
@@ -251,19 +252,6 @@ def combine(effects: Sequence[Effect], spread: Spread) -> Difference:
         identical=not moving,
         discordant=effects[0].discordant if count == 1 else None,
     )
-
-
-def settled_by(difference: Difference, margin: float, level: float, power: float) -> tuple[float, float]:
-    """How many times the items, or the seeds, would show with `power` that nothing changed, if so.
-
-    Returns:
-        A factor on the items (infinite where seeds alone are too few) and one on the seeds.
-    """
-    wanted = (margin / float(ndtri(1 - level) + ndtri(power))) ** 2
-    over_items = difference.item_share * difference.error**2
-    over_seeds = difference.error**2 - over_items
-    items = over_items / (wanted - over_seeds) if over_seeds < wanted else math.inf
-    return max(1.0, items), max(1.0, difference.error**2 / wanted)
 
 
 def _between(sides: Sequence[Floats]) -> tuple[float, float, int]:

@@ -38,7 +38,11 @@ LARGEST_SIZE, LARGEST = 4096, 1e9
 MAX_BYTES, LONGEST, DEEPEST = 1_000_000, 10_000, 3
 """Bytes of a file, characters or entries of one setting, and how deep settings nest."""
 
-MORE_INPUTS = ("MULTITASK_PROMPT_TUNING",)
+MORE_INPUTS = {
+    "MULTITASK_PROMPT_TUNING": "task ids",
+    "POLY": "task ids",
+    "CPT": "the types of its tokens, and a loss of its own",
+}
 """Types whose forward pass asks for what a language model is not given."""
 
 LONGEST_NAME = 60
@@ -55,12 +59,7 @@ OTHER_RATES = (1e-3, 3e-3, 3e-4, 1e-2)
 
 
 class PeftFile(Method):
-    """An adapter as a file configures it. `method_from_file` makes it.
-
-    Whether it starts as the base is the configuration's affair, so that is not asked of it.
-    """
-
-    starts_as_base = False
+    """An adapter as a file configures it. `method_from_file` makes it."""
 
     def __init__(self, values: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
         # The contract has one class a method, and its attributes there; here one class serves all files.
@@ -89,9 +88,14 @@ class PeftFile(Method):
         if self.values["peft_type"] in MORE_INPUTS:
             raise PluginError(
                 f"method {self.name!r}: {self.values['peft_type']} needs more than a text from every example "
-                "(task ids), which no task gives"
+                f"({MORE_INPUTS[self.values['peft_type']]}), which no task gives"
             )
-        self._built(steps=100, tokenizer="the model's")
+        built = self._built(steps=100, tokenizer="the model's")
+        if self.values["peft_type"] == "ADALORA" and not 0 < built.target_r < built.init_r:
+            raise PluginError(
+                f"method {self.name!r}: AdaLoRA takes ranks away, from init_r {built.init_r} to target_r "
+                f"{built.target_r}; target_r has to be below init_r, and above 0"
+            )
 
     def adapt(self, model: PreTrainedModel, budget: Budget) -> PreTrainedModel:
         """Wrap the model; what peft leaves trainable is trained."""
@@ -119,7 +123,7 @@ class PeftFile(Method):
         values = {**self.values, "task_type": "CAUSAL_LM"}
         kind = values.pop("peft_type")
         if kind == "ADALORA":
-            values |= adalora.schedule(steps)
+            values |= adalora.schedule(steps, **self._shares())
             values.pop("rank_pattern", None)  # what an earlier training run came to
         if values.get("prompt_tuning_init") == "TEXT":
             values["tokenizer_name_or_path"] = tokenizer
@@ -129,12 +133,26 @@ class PeftFile(Method):
             said = str(error).strip().partition("\n")[0]
             raise PluginError(f"method {self.name!r}: peft refuses its configuration: {said:.300}") from error
 
+    def _shares(self) -> dict[str, float]:
+        """The file's own schedule of ranks, as shares of its run; none where it names no run's length."""
+        total = self.values.get("total_step")
+        if not isinstance(total, int) or total <= 0:
+            return {}
+        given = (self.values.get(name) for name in ("tinit", "tfinal", "deltaT"))
+        begin, end, every = (value if isinstance(value, int) else 0 for value in given)
+        if begin + end >= total:
+            raise PluginError(
+                f"method {self.name!r}: ranks cannot fall between tinit {begin} and tfinal {end} of "
+                f"{total} steps; tinit and tfinal together have to be fewer than total_step"
+            )
+        return {"initial": begin / total, "final": end / total, "intervals": total / (every or 1)}
+
 
 def method_from_file(path: str, taken: Mapping[str, object]) -> Method:
     """The method that a peft configuration makes, without importing peft.
 
     It is called after its folder where the file has peft's own name, `adapter_config.json`, and after the
-    file otherwise. An AdaLoRA schedule is scaled to the run's steps.
+    file otherwise. An AdaLoRA schedule is scaled to the run's steps, the file's own if it has one.
 
     Args:
         path: A JSON file.
@@ -165,14 +183,23 @@ def method_from_file(path: str, taken: Mapping[str, object]) -> Method:
     name = _identifier(stem)
     if name in taken:
         raise UsageError(f"{path} would make another method {name!r}; rename its folder or the file")
-    rates = RATES.get(kind, OTHER_RATES)
+    rates = _rates(kind, values)
     family = f"{kind}'s" if kind in RATES else "the usual"
     attributes = {
         "name": name,
         "description": f"peft {kind:.40} as in {path}; {family} learning rates",
         "learning_rates": rates,
+        # Of other types, and other beginnings, only the configuration knows.
+        "starts_as_base": kind in ("LORA", "ADALORA") and values.get("init_lora_weights", True) is True,
     }
     return PeftFile(values, attributes)
+
+
+def _rates(kind: str, values: Mapping[str, Any]) -> tuple[float, ...]:
+    """The type's own grid; of LoRA with a high rank, or a scale that falls with its root, that of those."""
+    rank = values.get("r")
+    high = values.get("use_rslora") is True or (isinstance(rank, int) and rank >= lora.LoraR256.rank)
+    return lora.LoraR256.learning_rates if kind == "LORA" and high else RATES.get(kind, OTHER_RATES)
 
 
 def _check(where: str, name: str, value: object, depth: int) -> None:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from harness.answers import Answer, Progress, Prompt, before, end_tokens
 from harness.budget import RECIPE
 from harness.data import Batch, Encoder
-from harness.evaluate import Answer, Progress, Prompt, before, end_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -9,29 +9,19 @@ from __future__ import annotations
 import copy
 import fnmatch
 import hashlib
-import importlib
-import importlib.metadata
-import importlib.util
 import inspect
 import math
-import pkgutil
 import re
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from types import ModuleType
-from typing import TypeVar
 
+from harness import plugins
 from harness.errors import PluginError, UsageError, unknown
 from harness.method import Method
+from harness.plugins import Plugin
 from harness.task import Task, metric_problem
 from harness.text import rate as rate_text
-
-Plugin = TypeVar("Plugin", Task, Method)
-
-TASK_ATTRIBUTES = ("name", "version", "family", "metric", "description", "source", "license")
-METHOD_ATTRIBUTES = ("name", "description")
 
 BUILT_IN_TASKS = "tasks"
 """The package of the tasks that come with Tuneoff."""
@@ -45,13 +35,13 @@ AT_RATE = re.compile(r"(.+)@([^@/\\:]*)(?<!\.py)(?<!\.json)")
 @cache
 def tasks() -> dict[str, Task]:
     """Built-in tasks and those of entry points, by name."""
-    return _discover(BUILT_IN_TASKS, "tuneoff.tasks", Task, TASK_ATTRIBUTES)
+    return plugins.discover(BUILT_IN_TASKS, "tuneoff.tasks", Task)
 
 
 @cache
 def methods() -> dict[str, Method]:
     """Built-in methods and those of entry points, by name."""
-    return _discover("harness.methods", "tuneoff.methods", Method, METHOD_ATTRIBUTES)
+    return plugins.discover("harness.methods", "tuneoff.methods", Method)
 
 
 def task(reference: str, *, hub: bool = False) -> Task:
@@ -61,9 +51,7 @@ def task(reference: str, *, hub: bool = False) -> Task:
         UsageError: There is no such task, or it has no twin.
         PluginError: The file or module cannot be imported, or breaks the contract.
     """
-    found = (_user_task(reference) if ".jsonl" in reference else None) or _found(
-        reference, tasks(), Task, TASK_ATTRIBUTES
-    )
+    found = (_user_task(reference) if ".jsonl" in reference else None) or _found(reference, tasks(), Task)
     if problem := metric_problem(found):
         raise PluginError(f"task {found.name!r}: {problem}")
     if not hub:
@@ -89,7 +77,7 @@ def method(reference: str) -> Method:
         from harness.peftfile import method_from_file
 
         return method_from_file(reference, methods())
-    return _found(reference, methods(), Method, METHOD_ATTRIBUTES)
+    return _found(reference, methods(), Method)
 
 
 def task_references(selection: str, *, hub: bool = False) -> list[str]:
@@ -128,8 +116,8 @@ def plugin_from_file(path: str) -> Task | Method:
         PluginError: There is none or more than one, or the file cannot be imported.
     """
     found: list[Task | Method] = [
-        *_from_file(path, Task, TASK_ATTRIBUTES),
-        *_from_file(path, Method, METHOD_ATTRIBUTES),
+        *plugins.from_file(path, Task),
+        *plugins.from_file(path, Method),
     ]
     if len(found) != 1:
         raise PluginError(f"{path} defines {len(found)} task or method classes; a plugin file defines one")
@@ -192,114 +180,17 @@ def _user_task(reference: str) -> Task | None:
     return task_from_file(path, **options) if path.endswith(".jsonl") else None
 
 
-def _found(
-    reference: str, named: Mapping[str, Plugin], base: type[Plugin], attributes: Iterable[str]
-) -> Plugin:
+def _found(reference: str, named: Mapping[str, Plugin], base: type[Plugin]) -> Plugin:
     if reference.endswith(".py"):
-        return _only(_from_file(reference, base, attributes), reference)
+        return _only(reference, plugins.from_file(reference, base))
     if reference in named:
         return named[reference]
-    module, colon, name = reference.partition(":")
-    if not colon:
-        raise unknown(base.__name__.lower(), reference, named)
-    try:
-        found = getattr(importlib.import_module(module), name, None)
-    except Exception as error:  # whatever the module does when it is imported
-        raise PluginError(
-            f"{reference}: cannot import {module!r}: {type(error).__name__}: {error}"
-        ) from error
-    if not inspect.isclass(found) or not issubclass(found, base):
-        raise PluginError(f"{reference}: {module!r} has no {base.__name__} class {name!r}")
-    _check(found, attributes, reference)
-    return found()
+    if ":" in reference:
+        return plugins.from_module(reference, base)
+    raise unknown(base.__name__.lower(), reference, named)
 
 
-def _discover(package: str, group: str, base: type[Plugin], attributes: Iterable[str]) -> dict[str, Plugin]:
-    found: dict[str, Plugin] = {}
-    root = importlib.import_module(package) if "." in package else _beside_this(package)
-    for info in sorted(pkgutil.iter_modules(root.__path__), key=lambda info: info.name):
-        for plugin in _plugins(importlib.import_module(f"{package}.{info.name}"), base, attributes):
-            found[plugin.name] = plugin
-    for entry in importlib.metadata.entry_points(group=group):
-        try:
-            plugin_class = entry.load()
-        except Exception as error:
-            raise PluginError(
-                f"the entry point {entry.name} = {entry.value!r} of an installed package cannot be imported: "
-                f"{type(error).__name__}: {error}. Mend that package, or uninstall it"
-            ) from error
-        if not inspect.isclass(plugin_class) or not issubclass(plugin_class, base):
-            raise PluginError(f"entry point {entry.value!r} is no {base.__name__} class")
-        _check(plugin_class, attributes, f"entry point {entry.value!r}")
-        if plugin_class.name in found:
-            raise PluginError(f"entry point {entry.value!r} redefines the name {plugin_class.name!r}")
-        found[plugin_class.name] = plugin_class()
-    return found
-
-
-def _beside_this(package: str) -> ModuleType:
-    """The package next to this one: a user's folder is earlier on the path, and may have one of its name."""
-    init = Path(__file__).resolve().parents[1] / package / "__init__.py"
-    loaded = sys.modules.get(package)
-    if loaded is None or Path(loaded.__file__ or "").resolve() != init:
-        spec = importlib.util.spec_from_file_location(package, init)
-        assert spec is not None
-        assert spec.loader is not None
-        loaded = sys.modules[package] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(loaded)
-    return loaded
-
-
-def _from_file(path: str, base: type[Plugin], attributes: Iterable[str]) -> list[Plugin]:
-    file = Path(path).expanduser().resolve()
-    if not file.is_file():
-        raise PluginError(f"there is no plugin file {path!r}")
-    # Of two files with one name neither may stand for the other.
-    name = f"tuneoff_plugin_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise PluginError(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pickle look a module up by name
-    try:
-        spec.loader.exec_module(module)
-    except SyntaxError as error:
-        raise PluginError(f"{path}, line {error.lineno}: {error.msg}") from error
-    except Exception as error:
-        raise PluginError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
-    return _plugins(module, base, attributes)
-
-
-def _plugins(module: ModuleType, base: type[Plugin], attributes: Iterable[str]) -> list[Plugin]:
-    """One instance of each class that the module itself defines and that has a name.
-
-    Twins, which another task of the module names, are reached through that task alone.
-    """
-    classes = [
-        value
-        for value in vars(module).values()
-        if inspect.isclass(value)
-        and issubclass(value, base)
-        and value.__module__ == module.__name__
-        and not inspect.isabstract(value)
-        and hasattr(value, "name")
-    ]
-    twins = {getattr(value, "hub_twin", None) for value in classes}
-    found = []
-    for value in classes:
-        if value not in twins:
-            _check(value, attributes, module.__file__ or module.__name__)
-            found.append(value())
-    return found
-
-
-def _check(plugin: type, attributes: Iterable[str], where: str) -> None:
-    missing = [name for name in attributes if not hasattr(plugin, name)]
-    if missing:
-        raise PluginError(f"{where}: class {plugin.__name__} lacks {', '.join(missing)}")
-
-
-def _only(found: list[Plugin], path: str) -> Plugin:
+def _only(path: str, found: list[Plugin]) -> Plugin:
     if len(found) != 1:
         raise PluginError(f"{path} defines {len(found)} such classes; a plugin file defines exactly one")
     return found[0]

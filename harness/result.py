@@ -1,17 +1,14 @@
-"""What one cell leaves behind: a frozen record, its JSON form, and the folder they are stored in."""
+"""What one cell leaves behind: a frozen record, and its JSON form."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
-from harness.atomic import write_atomic
 from harness.errors import ResultError
 from harness.extras import Checkpoint, Merged, Retention
 from harness.identity import check_identity, upgraded
@@ -21,8 +18,6 @@ SCHEMA_VERSION = 5
 READABLE = (1, 2, 3, 4, 5)
 """What an older version has not is read as None or empty: 1 has no baselines, 2 no rungs, retention or
 readability, 3 no checkpoints and nothing merged, 4 no reason why. Budgets get what 3 has not: `identity`."""
-TEMPORARY = re.compile(r"\..+\.json\.\d+")
-"""What `write_atomic` calls a result that is being written."""
 STATUSES = ("ok", "skipped", "oom", "degenerate", "failed", "timeout")
 ENVIRONMENT: dict[str, Any] = {
     "versions": Mapping[str, Any] | None,
@@ -147,7 +142,8 @@ class Result:
         retention: By kind of passage, "prose" and "code"; None where nothing was trained.
         checkpoints: Scores on dev items while it trained, which chose nothing.
         merged: None where nothing was merged.
-        unmerged: Why an adapter in the layers was not; None where there was none, or nobody asked for it.
+        unmerged: Why the adapter of a cell that ended ok was not, where merging was asked for; version 4 and
+            earlier ones do not tell.
         flops: `train` and `evaluate` as counted, `train_formula` by the published formula.
         environment: Device, versions, machine fingerprint, commit.
     """
@@ -244,78 +240,3 @@ def finite(value: float) -> float | None:
 
 def _checksum(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-
-
-def _aside(path: Path) -> Path:
-    """Where an old result waits while a new one is made in its place."""
-    return path.with_name(f"{path.name}.replaced")
-
-
-class Store:
-    """Results of one run, one file a cell: `<root>/<task>/<method>/seed-<n>.json`."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def path(self, task: str, method: str, seed: int) -> Path:
-        """Where that cell's result is or will be."""
-        return self.root / task / method / f"seed-{seed}.json"
-
-    def write(self, result: Result) -> None:
-        """Store one result atomically, replacing an earlier one of the same cell."""
-        write_atomic(self.path(result.task, result.method, result.seed), result.to_json())
-
-    def read(self, path: Path) -> Result:
-        """The result in `path`.
-
-        Raises:
-            DamagedError: It holds no result; the message names the file and what to do.
-            ResultError: It cannot be read here, or a newer Tuneoff wrote it.
-        """
-        try:
-            return Result.from_json(path.read_text(encoding="utf-8"))
-        except (DamagedError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise DamagedError(f"{path}: {error}. Delete the file and run the same command again.") from error
-        except ResultError as error:
-            raise ResultError(f"{path}: {error}") from error
-        except OSError as error:
-            raise ResultError(f"cannot read {path}: {error.strerror or error}") from error
-
-    def set_aside(self, cells: Iterable[tuple[str, str, int]]) -> None:
-        """Make way for new results of these cells; the old ones stay beside, until `replaced`.
-
-        Raises:
-            ResultError: The folder cannot be written.
-        """
-        for path in (self.path(*cell) for cell in cells):
-            try:
-                path.replace(_aside(path))
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                raise ResultError(f"cannot move {path}: {error.strerror or error}") from error
-
-    def replaced(self, cell: tuple[str, str, int]) -> None:
-        """Remove what was set aside of a cell that has its new result."""
-        _aside(self.path(*cell)).unlink(missing_ok=True)
-
-    def tidy(self) -> None:
-        """Remove what writers left that were killed in the middle; only whoever holds the folder may."""
-        for path in self.root.glob("*/*/.*"):
-            if TEMPORARY.fullmatch(path.name):
-                path.unlink(missing_ok=True)
-
-    def paths(self) -> Iterator[Path]:
-        """Every result file, by task, method and seed."""
-        yield from sorted(self.root.glob("*/*/seed-*.json"))
-
-    def load(self) -> list[Result]:
-        """Every stored result.
-
-        Raises:
-            ResultError: The folder holds none, or one of them cannot be read.
-        """
-        results = [self.read(path) for path in self.paths()]
-        if not results:
-            raise ResultError(f"no results under {self.root}; expected <task>/<method>/seed-<n>.json files")
-        return results

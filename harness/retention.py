@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from harness.anatomy import weight_bytes
 from harness.budget import Budget
 from harness.data import Batch, Encoded, Encoder, batches
 from harness.engine import engine
 from harness.extras import Retention
 from harness.job import Base, PassageLoss
-from harness.model import ModelSource, quieten, weight_bytes
+from harness.model import ModelSource, quieten
 from harness.passages import KINDS, passages
 from harness.result import finite
 

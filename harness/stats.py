@@ -1,4 +1,4 @@
-"""Intervals on item scores, and corrections of p values. Deterministic: equal scores give equal figures.
+"""Intervals on item scores. Deterministic: equal scores give equal figures.
 
 A run is the mapping from item id to score (0 to 1) of one seed; a method on a task has one run a seed,
 all on the same items. Intervals are 95%, over items and, where there are several runs, over seeds:
@@ -208,44 +208,6 @@ def best_ratio(first: Best, second: Best) -> Interval:
     return Interval(value=first.value / second.value, low=lows[tail], high=highs[-1 - tail])
 
 
-def mcnemar(first: int, second: int) -> float:
-    """McNemar's exact test, one-sided: the chance of at least `first` of all discordant pairs.
-
-    Args:
-        first: Pairs of one kind, say right only in the candidate.
-        second: Pairs of the other kind.
-    """
-    return (
-        1.0
-        if first + second == 0
-        else float(binomtest(first, first + second, 0.5, alternative="greater").pvalue)
-    )
-
-
-def holm(p_values: Sequence[float], weights: Sequence[float] | None = None) -> list[float]:
-    """P values adjusted by Holm's step-down method: those at most 0.05 keep the family's error at 5%.
-
-    Args:
-        p_values: One a test, in any order.
-        weights: How the error is first shared out (Holm, "A simple sequentially rejective multiple test
-            procedure", 1979, section 4); equally by default.
-
-    Raises:
-        ValueError: A p value is no number from 0 to 1, or a weight is not above 0.
-    """
-    shares = [1.0] * len(p_values) if weights is None else list(weights)
-    if not all(0 <= p <= 1 for p in p_values) or not all(0 < share < math.inf for share in shares):
-        raise ValueError("p values must be from 0 to 1, weights above 0")
-    order = sorted(range(len(p_values)), key=lambda at: p_values[at] / shares[at])
-    left, largest = math.fsum(shares), 0.0
-    adjusted = [1.0] * len(p_values)
-    for at in order:
-        largest = max(largest, min(1.0, p_values[at] * left / shares[at]))
-        adjusted[at] = largest
-        left -= shares[at]
-    return adjusted
-
-
 def _mean(scores: Floats) -> Interval:
     value, items = float(scores.mean()), scores.shape[1]
     if np.array_equal(scores, np.broadcast_to(scores[0], scores.shape)) and np.isin(scores, (0, 1)).all():
@@ -284,11 +246,18 @@ def _resample(scores: Floats, turn: int = 0) -> Floats:
 
     Matrices of one shape are resampled alike, which is what pairs two methods. Tasks are independent
     of each other: each takes another `turn`, so that no two tasks' draws meet in one resample.
+
+    Resampled from k seeds, means spread by (k - 1) / k of the variance that a mean of k has, and k is small:
+    what the draw of seeds moves is widened by as much (Efron, "The Jackknife, the Bootstrap and Other
+    Resampling Plans", 1982).
     """
     seeds, items = scores.shape
     by_seed = _draws(items, 0) @ scores.T
     # Divided at the end: counts of 0/1 scores stay exact, and equal methods tie exactly.
-    means: Floats = (by_seed * _draws(seeds, 1)).sum(axis=1) / scores.size
+    means: Floats = by_seed.sum(axis=1) / scores.size
+    if seeds > 1:
+        drawn = (by_seed * _draws(seeds, 1)).sum(axis=1) / scores.size
+        means = np.clip(means + math.sqrt(seeds / (seeds - 1)) * (drawn - means), 0, 1)
     return np.roll(means, turn)
 
 

@@ -66,13 +66,27 @@ class TimeLimit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stand:
-    """How far training is between two steps; `last` if it is over. Seconds are of the train clock."""
+    """How far training is between two steps, as `Trained` counts it; `last` if it is over.
+
+    Seconds are of the train clock.
+    """
 
     step: int = 0
     examples: int = 0
     tokens: int = 0
+    positions: int = 0
     seconds: float = 0.0
     last: bool = False
+
+    def after(self, batch: Batch, seconds: float) -> Stand:
+        """A step on the batch further, at so many seconds."""
+        return Stand(
+            step=self.step + 1,
+            examples=self.examples + batch.ids.shape[0],
+            tokens=self.tokens + batch.tokens,
+            positions=self.positions + batch.ids.numel(),
+            seconds=seconds,
+        )
 
 
 class Optimizer(Protocol):
@@ -155,10 +169,10 @@ def train(
         pause(stand)
     model.train()
     curve: list[Point] = []
-    examples = tokens = positions = 0
     degenerate = None
     start = time.perf_counter()
-    for step, cpu_batch in enumerate(itertools.chain(batches, limit.more if limit else ()), 1):
+    for cpu_batch in itertools.chain(batches, limit.more if limit else ()):
+        step = stand.step + 1
         place = limit.place(time.perf_counter() - start, len(batches)) if limit else step
         if place is None:
             break
@@ -170,26 +184,14 @@ def train(
         norm = optimizer.step(rate)
         after_step(model, step)
         optimizer.finish_step()
-        examples += batch.ids.shape[0]
-        tokens += batch.tokens
-        positions += batch.ids.numel()
         value = loss.item()
-        curve.append(
-            Point(
-                step=step,
-                tokens=tokens,
-                seconds=time.perf_counter() - start,
-                loss=finite(value),
-                learning_rate=rate,
-                grad_norm=finite(norm),
-            )
-        )
+        stand = stand.after(batch, time.perf_counter() - start)
+        curve.append(_point(stand, value, rate, norm))
         progress(min(step, len(batches)), len(batches))
         if not math.isfinite(value) or not math.isfinite(norm):
             degenerate = f"loss {value} and gradient norm {norm} at step {step}"
             break
         if pause:
-            stand = Stand(step=step, examples=examples, tokens=tokens, seconds=curve[-1].seconds)
             away = time.perf_counter()
             pause(stand)
             start += time.perf_counter() - away
@@ -198,10 +200,22 @@ def train(
     model.eval()
     return Trained(
         curve=tuple(curve),
-        examples=examples,
-        tokens=tokens,
-        positions=positions,
+        examples=stand.examples,
+        tokens=stand.tokens,
+        positions=stand.positions,
         degenerate=degenerate or _learnt_nothing(curve),
+    )
+
+
+def _point(stand: Stand, loss: float, rate: float, norm: float) -> Point:
+    """The step that led there."""
+    return Point(
+        step=stand.step,
+        tokens=stand.tokens,
+        seconds=stand.seconds,
+        loss=finite(loss),
+        learning_rate=rate,
+        grad_norm=finite(norm),
     )
 
 

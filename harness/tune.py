@@ -22,7 +22,8 @@ def choose(
     rates: Sequence[float], attempt: Callable[[float, float, str], tuple[float | None, int]]
 ) -> tuple[float, tuple[Trial, ...]]:
     """The best rate, and all trials in the order they ran; of rates that score alike
-    the one stays that was ahead a rung before, the default at first. One that did not train comes last.
+    the one stays that was ahead a rung before, the default at first. One that did not train comes last: where
+    all on the last rung diverge, the one that came furthest of those that never did is left.
 
     Args:
         rates: The method's grid, its default first.
@@ -30,10 +31,12 @@ def choose(
             diverged, which a trial records as 0), and the steps it took. The text is for progress.
     """
     trials: list[Trial] = []
+    failed: set[float] = set()
+    fallen: set[float] = set()
     left = list(rates)
     for number, (count, share) in enumerate(rungs(len(rates)), 1):
         tried: list[Trial] = []
-        failed: set[float] = set()
+        failed = set()
         for rate in left[:count]:
             start = time.perf_counter()
             label = f"tune {len(trials) + len(tried) + 1}"
@@ -47,4 +50,8 @@ def choose(
         trials += tried
         ranked = sorted(tried, key=lambda trial: (trial.learning_rate in failed, -trial.score))
         left = [trial.learning_rate for trial in ranked]
+        fallen |= failed
+    sound = [trial for trial in trials if trial.learning_rate not in fallen]
+    if left[0] in failed and sound:
+        return max(sound, key=lambda trial: (trial.rung or 0, trial.score)).learning_rate, tuple(trials)
     return left[0], tuple(trials)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from harness import still  # before all that is large
 
 # isort: split
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -14,20 +13,22 @@ import torch
 import transformers  # noqa: F401 -- so that forked cells find it loaded
 
 from harness import adapter, matching, merging, registry, sandbox, tune
+from harness.anatomy import count_parameters
 from harness.checkpoints import Checkpoints
-from harness.data import Batch, Encoder, Shots, batches, draw, head_of, solved
+from harness.data import Batch, Encoder, head_of
 from harness.engine import engine
-from harness.errors import SandboxError
 from harness.examine import Examiner
 from harness.extras import Retention
 from harness.flops import Cost, StepFlops, forward_formula, train_step_flops, training_cost
 from harness.job import Job
+from harness.material import read
 from harness.method import Method
-from harness.model import count_parameters, quieten
+from harness.model import quieten
 from harness.prepare import Send, chat_template, check_adapter, check_unchanged, prepare, probe
 from harness.profiler import Profiler, keep_freed_memory
-from harness.result import Result, Store, Training, Trial
+from harness.result import Result, Training, Trial
 from harness.retention import compare, measure_base, passage_losses, passages_for
+from harness.store import Store
 from harness.task import Task
 from harness.train import Optimizer, TimeLimit, Trained, train
 
@@ -44,9 +45,6 @@ if TYPE_CHECKING:
 
 # What the parent has done in workers.
 __all__ = ["chat_template", "check_adapter", "measure_base", "prepare", "probe", "run_cell"]
-
-TARGET_SLACK = 1.25
-"""Generation may run this much longer than the longest target seen in training."""
 
 
 def run_cell(job: Job, send: Send) -> Result:
@@ -73,19 +71,15 @@ class _Cell:
         self.engine = engine(job.engine)
         self.profiler = Profiler(self.device)
         self.batches: Sequence[Batch] = ()
-        self.train_examples = draw(job.splits.train, self.budget.train_examples, job.seed)
-        # A task may have fewer examples than the preset asks for, and so fewer steps.
-        self.own_budget = replace(self.budget, train_examples=len(self.train_examples))
 
     def run(self) -> Result:
         """Encode, load, train where the method does, evaluate; every phase measured."""
         job = self.job
         with self._phase("encode"):
-            self.encoder = Encoder(job.source.tokenizer(), self.budget.max_length, chat=job.chat)
             self._encode()
         if self.batches and self.budget.match != "examples":
             with self._phase("calibrate"):
-                self.batches = self.supply.first(self._calibrated())
+                self.batches = self.material.supply.first(self._calibrated())
         with self._phase("load"):
             self.model = self._fresh_model(self.batches)
         base = Result(
@@ -100,7 +94,7 @@ class _Cell:
             baselines=job.baselines,
             environment={
                 **job.environment.to_dict(),
-                "sandbox": _sandbox(),
+                "sandbox": sandbox.described(),
                 "engine": {"name": self.engine.name},
             },
         )
@@ -109,11 +103,11 @@ class _Cell:
             if base.status != "ok":
                 return self._finish(base)
         with self._phase("evaluate"):
-            tested = self.examiner.examine(self.model, self.test_examples, "evaluate")
+            tested = self.examiner.examine(self.model, self.material.test, "evaluate")
         base = replace(
             base,
             items=tested.items,
-            metric=self.examiner.metric(tested.items, self.test_examples),
+            metric=self.examiner.metric(tested.items, self.material.test),
             generation=self.examiner.settings(self.method.shots),
             flops={**(base.flops or {"train": None, "train_formula": None}),
                    "evaluate": forward_formula(self.model, tested.tokens)},
@@ -158,10 +152,26 @@ class _Cell:
             train=self._training(trained, rate, trials),
             flops={
                 "train": cost.of(len(trained.curve), trained.positions),
-                "train_formula": flops.formula * trained.positions / self.twice.ids.shape[1],
+                "train_formula": flops.formula * trained.positions / self.material.twice.ids.shape[1],
                 "evaluate": None,
             },
         )
+
+    def _encode(self) -> None:
+        self.encoder = Encoder(self.job.source.tokenizer(), self.budget.max_length, chat=self.job.chat)
+        self.material = read(self.job, self.task, self.method, self.encoder)
+        self.own_budget = replace(self.budget, train_examples=len(self.material.train))
+        self.examiner = Examiner(
+            task=self.task,
+            encoder=self.encoder,
+            engine=self.engine,
+            shots=self.material.shots,
+            max_new_tokens=self.material.max_new_tokens,
+            device=self.device,
+            send=self.send,
+        )
+        if self.method.learning_rates:
+            self.batches = self.material.supply.first(self.own_budget.steps)
 
     def _phase(self, name: str) -> Any:
         self.send((name, 0, 1))
@@ -186,55 +196,22 @@ class _Cell:
     def _optimizer(self, model: PreTrainedModel) -> Optimizer:
         return self.engine.optimizer(model, self.job.source.precision)
 
-    def _encode(self) -> None:
-        task, budget = self.task, self.budget
-        self.test_examples = list(self.job.splits.test[: budget.test_examples])
-        self.dev_examples = list(self.job.splits.dev[: budget.dev_examples])
-        encoded = [self.encoder.pair(task.prompt(x), task.target(x)) for x in self.train_examples]
-        self.truncated = sum(sequence.truncated for sequence in encoded)
-        longest = max(len(sequence.ids) - sequence.target_start for sequence in encoded)
-        self.examiner = Examiner(
-            task=task,
-            encoder=self.encoder,
-            engine=self.engine,
-            shots=self._shots(),
-            max_new_tokens=min(budget.max_new_tokens, math.ceil(TARGET_SLACK * longest)),
-            device=self.device,
-            send=self.send,
-        )
-        if self.method.learning_rates:
-            pad, seed = self.encoder.end, self.job.seed
-            self.supply = matching.Supply(encoded, batch_size=budget.batch_size, seed=seed, pad=pad)
-            self.batches = self.supply.first(self.own_budget.steps)
-            # One sequence of median length stands for all in the count of operations.
-            middle = sorted(encoded, key=lambda sequence: len(sequence.ids))[len(encoded) // 2]
-            (self.twice,) = batches([middle, middle], batch_size=2, epochs=1, seed=seed, pad=pad)
-
-    def _shots(self) -> Shots:
-        """The method's shots, as many as the model has positions for before a prompt and its answer."""
-        drawn = solved(self.task, self.train_examples, self.method.shots, self.job.seed)
-        shots = tuple(self.encoder.clipped(*shot) for shot in drawn)
-        positions = self.job.source.positions() if shots else None
-        rest = self.budget.max_length + self.budget.max_new_tokens
-        while shots and positions and len(self.encoder.prompt("", shots=shots)[0]) + rest > positions:
-            shots = shots[:-1]
-        return shots
-
     def _calibrated(self) -> int:
         """Steps that equal operations or equal seconds give the method, found on a throwaway model."""
         model, seconds = self._fresh_model(self.batches), self.budget.train_seconds
         if seconds is None:
-            full = matching.full_flops(self.job.source, head_of(self.twice, 1)) / self.twice.ids.shape[1]
+            one = head_of(self.material.twice, 1)
+            full = matching.full_flops(self.job.source, one) / one.ids.shape[1]
             allowed = full * matching.positions(self.batches)
-            return matching.steps_of_equal_flops(self.supply, allowed, self._counted(model)[1])
-        few, optimizer = self.supply.first(matching.CALIBRATION_STEPS), self._optimizer(model)
+            return matching.steps_of_equal_flops(self.material.supply, allowed, self._counted(model)[1])
+        few, optimizer = self.material.supply.first(matching.CALIBRATION_STEPS), self._optimizer(model)
         self.engine.compile(model, few, matching.TRAINING_SHARE * self.job.environment.matmul_flops * seconds)
         trained = self._train(model, optimizer, few, min(self.method.learning_rates), "calibrate")
         return matching.steps_of_equal_seconds(seconds, self.batches, few, trained.curve)
 
     def _counted(self, model: PreTrainedModel) -> tuple[StepFlops, Cost]:
         """The operations of a step on one typical sequence, and what steps cost."""
-        twice = self.twice.to(self.device)
+        twice = self.material.twice.to(self.device)
         one = train_step_flops(model, head_of(twice, 1))
         return one, training_cost(model, twice, one)
 
@@ -250,7 +227,7 @@ class _Cell:
         return Checkpoints(
             model=self.model,
             examiner=self.examiner,
-            examples=self.dev_examples,
+            examples=self.material.dev,
             batches=self.batches,
             count=self.budget.checkpoints,
             clock=self.profiler.apart,
@@ -261,7 +238,7 @@ class _Cell:
         if not self.budget.merge_prompts or not merging.mergeable(self.model):
             return base
         with self._phase("merge"):
-            prompts = self.examiner.prompts(self.test_examples[: self.budget.merge_prompts])
+            prompts = self.examiner.prompts(self.material.test[: self.budget.merge_prompts])
             try:
                 found = merging.measure(self.model, [prompt.ids for prompt in prompts])
             except merging.UnmergedError as error:
@@ -289,7 +266,7 @@ class _Cell:
             penalty=self.method.penalty,
             after_step=self.method.after_step,
             progress=lambda done, total: self.send((label, done, total)),
-            limit=TimeLimit(seconds=seconds, more=self.supply.after(len(made))) if seconds else None,
+            limit=TimeLimit(seconds=seconds, more=self.material.supply.after(len(made))) if seconds else None,
             pause=pause,
         )
 
@@ -300,9 +277,9 @@ class _Cell:
             tokens=trained.tokens,
             tokens_per_second=trained.tokens / self.profiler.phases["train"].seconds,
             learning_rate=rate,
-            truncated=self.truncated,
+            truncated=self.material.truncated,
             trials=trials,
-            drawn=len(self.train_examples),
+            drawn=len(self.material.train),
         )
 
     def _attempt(self, rate: float, share: float, label: str) -> tuple[float | None, int]:
@@ -316,12 +293,4 @@ class _Cell:
         self.engine.release(model)
         if trained.degenerate is not None:
             return None, len(trained.curve)
-        return self.examiner.examine(model, self.dev_examples, label).mean, len(trained.curve)
-
-
-def _sandbox() -> str:
-    """What keeps generated programs in here; where nothing does, tasks that run none still do."""
-    try:
-        return sandbox.describe()
-    except SandboxError as error:
-        return f"none: {error}"
+        return self.examiner.examine(model, self.material.dev, label).mean, len(trained.curve)

@@ -11,8 +11,9 @@ import torch
 
 from harness import registry
 from harness.adapter import make, save, size_on_disk
+from harness.anatomy import weight_bytes
 from harness.budget import preset
-from harness.model import ModelSource, weight_bytes
+from harness.model import ModelSource
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
 

@@ -10,7 +10,7 @@ import pytest
 from harness import baseline, history
 from harness.errors import ResultError, UsageError
 from harness.regression import compare, read_results
-from harness.result import Store
+from harness.store import Store
 from tests import synthetic
 
 REASON = "the first one"

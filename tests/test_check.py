@@ -17,7 +17,7 @@ from harness.cli import app
 from harness.regression import Side, compare, outcome
 from harness.report import accepted as shown
 from harness.report import verdicts as report
-from harness.result import Store
+from harness.store import Store
 from harness.text import printable
 from tests import synthetic
 from tests.test_hostile_report import PLAIN, TEXTS, Page, everywhere

@@ -130,6 +130,22 @@ def test_a_dry_run_prints_the_grid_and_stores_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_a_study_prints_what_it_found(toy_folder: Path, called: Called) -> None:
+    study = (
+        "study", "embeddings", "--tasks", TASK, "--model", str(toy_folder), "--budget", "smoke",
+        "--device", "cpu",
+    )  # fmt: skip
+    assert "2 cells, at budget smoke" in called(*study, "--dry-run").stdout
+    done = called(*study)
+    assert done.returncode == 0, done.stderr
+    *_, said, results, report = done.stdout.splitlines()
+    assert said.startswith("parity: With adapters on the embeddings too, LoRA scores ")
+    assert results.startswith("results ")
+    assert report.endswith("embeddings.md")
+    assert "2 cells, 2 of them kept, at budget smoke" in called(*study, "--dry-run").stdout
+
+
 def test_validate_passes_a_good_plugin_and_fails_a_bad_one(tmp_path: Path) -> None:
     good = harness("validate", TASK)
     assert good.returncode == 0, good.stdout

@@ -83,16 +83,18 @@ def test_the_answer_names_what_gains_and_keeps_up_and_the_cheapest_of_that():
     far = -100 * found.get(None, "lora-r16", "full").difference.low
     assert far > 0
     assert answer.over_all(rows, found) == [
-        "Over 2 tasks are shown to be better than the untrained model, and not shown to be worse than "
-        f"`full`: `{best}` ({scores[best]:.1f}%) and `{other}` ({scores[other]:.1f}%).",
+        "Over 2 tasks are shown to be better than the untrained model, and may by their 95% intervals be as "
+        f"good as `full`: `{best}` ({scores[best]:.1f}%) and `{other}` ({scores[other]:.1f}%).",
         "Of these `lora-r16` trains fastest (30 s, 75.0% of `full`'s) and `lora-r16` in the least memory "
         "(2.00 GB, 40.0% of `full`'s).",
-        f"By their 95% intervals they may still be behind `full` by up to: `lora-r16` {far:.1f} points.",
+        f"By the same intervals they may still be behind `full` by up to: `lora-r16` {far:.1f} points.",
         "Shown to be worse than `full`: `zero-shot`, `few-shot` and `qlora-r16`.",
     ]
     table = answer.by_task(rows, found)
     assert table["fastest of them"].tolist() == ["`lora-r16`, 30 s"] * 2
-    assert {tuple(sorted(fit.split(" and "))) for fit in table["fit"]} == {("`full`", "`lora-r16`")}
+    for task, fit in zip(rows, table["fit"], strict=True):
+        far = -100 * found.get(task, "lora-r16", "full").difference.low
+        assert set(fit.split(" and ")) == {"`full`", f"`lora-r16` ({far:.1f})"}
 
 
 def test_the_answer_is_none_where_nothing_is_shown_to_gain():
@@ -213,14 +215,16 @@ def test_it_is_said_whether_the_spread_between_seeds_was_measured():
     ("tasks", "seeds", "deviation", "wild"),
     [(1, 3, 0.05, 1.0), (2, 2, 0.0, 1.0), (2, 1, ASSUMED_SEED_DEVIATION, 1.0), (2, 3, 0.03, 6.0)],
 )
-def test_of_tests_that_share_an_error_one_is_called_in_at_most_five_percent(tasks, seeds, deviation, wild):
+def test_of_tests_that_share_an_error_any_is_called_in_at_most_five_percent(tasks, seeds, deviation, wild):
     generator = np.random.default_rng(9)
     reports = 150
-    called, covered = [], []
+    called, covered = {}, []
     for _ in range(reports):
         found = compare(draw(generator, tasks=tasks, seeds=seeds, items=60, deviation=deviation, wild=wild))
-        for own in found.found.values():
-            called.append(any(one.verdict != UNDECIDED for one in own.values()))
+        for task, own in found.found.items():
+            called.setdefault(task, []).append(any(one.verdict != UNDECIDED for one in own.values()))
             covered += [one.difference.low <= 0 <= one.difference.high for one in own.values()]
-    assert np.mean(called) <= ERROR + 2 * np.sqrt(ERROR * (1 - ERROR) / reports)
+    assert called.keys() == {*map(str, range(tasks)), *([None] if tasks > 1 else [])}
+    for times in called.values():
+        assert np.mean(times) <= ERROR + 2 * np.sqrt(ERROR * (1 - ERROR) / reports)
     assert np.mean(covered) > 0.93

@@ -128,6 +128,31 @@ def test_a_method_that_does_not_start_as_the_base_is_caught(tmp_path: Path) -> N
     assert problem == "they differ in float32; a method that cannot says so: starts_as_base = False"
 
 
+@pytest.mark.parametrize(
+    ("method", "rule"),
+    [
+        ("after_step(self, model, step):\n        model.get_input_embeddings().weight.data[0] += 1e-3",
+         "frozen weights are bit-identical after training"),
+        ("after_step(self, model, step):\n        model.base_model.model.model.rotary_emb.inv_freq *= 1.001",
+         "frozen weights are bit-identical after training"),
+        ("adapt(self, model, budget):\n        model = super().adapt(model, budget)\n"
+         "        model.register_parameter('unused', Parameter(torch.ones(3)))\n        return model",
+         "every trainable tensor got a gradient"),
+        ("adapt(self, model, budget):\n        model = super().adapt(model, budget)\n"
+         "        model.base_model.model.model.norm.weight.requires_grad_(True)\n        return model",
+         "saved and loaded again, it gives the same outputs"),
+    ],
+)  # fmt: skip
+def test_a_method_that_breaks_a_rule_of_training_is_caught(tmp_path: Path, method: str, rule: str) -> None:
+    path = tmp_path / "broken.py"
+    path.write_text(
+        "import torch\nfrom torch.nn import Parameter\nfrom harness.methods.lora import LoraR16\n\n"
+        "class Broken(LoraR16):\n"
+        f'    name, description = "broken", "LoRA that breaks a rule"\n    def {method}\n'
+    )
+    assert rule in {check.name for check in checks(str(path)) if check.problem}
+
+
 def test_a_method_that_its_merged_weights_do_not_hold_is_caught(tmp_path: Path) -> None:
     path = tmp_path / "hooked.py"
     path.write_text(HOOKED_METHOD)

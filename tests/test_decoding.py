@@ -6,8 +6,9 @@ import pytest
 import torch
 from transformers import DynamicCache
 
+from harness.anatomy import blocks
 from harness.decoding import ROOM, grouped_attention, with_room
-from harness.model import ModelSource, blocks
+from harness.model import ModelSource
 from tests.test_train import adapted
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")

@@ -8,12 +8,14 @@ import pytest
 import torch
 
 from harness import evaluate
+from harness.anatomy import blocks
+from harness.answers import Answer, encode_prompts
 from harness.compiling import COMPILED_WORK, compile_blocks, compile_where_it_pays, release
 from harness.data import Batch, Encoder, head_of
 from harness.engine import engine
-from harness.evaluate import Answer, encode_prompts, takes_rows
+from harness.evaluate import takes_rows
 from harness.job import ENGINES
-from harness.model import ModelSource, blocks
+from harness.model import ModelSource
 from harness.recompute import recompute_gates
 from harness.toy import VOCABULARY
 from harness.train import target_loss

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from harness import registry
+from harness.answers import before, encode_prompts, end_tokens
 from harness.budget import preset
 from harness.data import Encoder
 from harness.engine import engine
-from harness.evaluate import Evaluator, before, encode_prompts, end_tokens
+from harness.evaluate import Evaluator
 from harness.model import ModelSource
 from harness.toy import VOCABULARY
 

@@ -13,9 +13,10 @@ import pytest
 from harness.errors import PluginError, ResultError, TuneoffError
 from harness.executor import Executor
 from harness.grid import Listener, build
-from harness.result import SCHEMA_VERSION, Store
+from harness.result import SCHEMA_VERSION
 from harness.run import execute
 from harness.sandbox import isolation
+from harness.store import Store
 from tests.test_run import ROOT, command, finished, go, settings, started
 
 pytestmark = pytest.mark.usefixtures("undrawn")

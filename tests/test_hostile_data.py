@@ -14,7 +14,8 @@ from harness.cli import app
 from harness.errors import PluginError, UsageError
 from harness.prepare import check_names
 from harness.records import MAX_LINE
-from harness.result import Item, Result, Store
+from harness.result import Item, Result
+from harness.store import Store
 from harness.task import Task
 from harness.text import printable, terminal
 from harness.userdata import task_from_file

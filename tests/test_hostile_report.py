@@ -22,7 +22,8 @@ from harness.cli import app
 from harness.errors import ResultError
 from harness.report import readme_block, render, reproduce, update_readme
 from harness.report.page import BEGIN, END
-from harness.result import SCHEMA_VERSION, Result, Store, _checksum
+from harness.result import SCHEMA_VERSION, Result, _checksum
+from harness.store import Store
 from harness.text import printable
 from harness.typed import DEEPEST
 from harness.vetting import PICKLE, REMOTE_CODE

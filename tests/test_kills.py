@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.result import Result, Store
+from harness.result import Result
+from harness.store import Store
 from tests.test_run import ROOT, command, workers
 
 pytestmark = pytest.mark.faults

@@ -298,3 +298,10 @@ def test_qlora_says_where_it_cannot_run() -> None:
     for name in ("qlora-r16", "lora-r16-int8"):
         assert "mps" in (registry.method(name).skip(environment) or "")
     assert registry.method("lora-r16").skip(environment) is None
+
+
+def test_three_trials_try_a_rate_on_either_side_of_the_default() -> None:
+    for method in registry.methods().values():
+        if method.learning_rates:
+            least, middle, most = sorted(method.learning_rates[:3])
+            assert least < method.learning_rates[0] == middle < most, method.name

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from harness.anatomy import blocks, count_parameters
 from harness.errors import ModelError
-from harness.model import ModelSource, blocks, count_parameters, resolve
+from harness.model import ModelSource, resolve
 
 
 def find(source: object) -> ModelSource:

@@ -6,8 +6,9 @@ from scipy.stats import binomtest, ttest_1samp, ttest_rel
 
 from harness import paired
 from harness.aligned import average
-from harness.paired import Difference, combine, effect, pool, settled_by
-from harness.stats import holm, mcnemar
+from harness.paired import Difference, combine, effect, pool
+from harness.pvalues import holm, mcnemar
+from harness.regression.quality import settled_by
 
 
 def runs(scores, first=0):

@@ -12,7 +12,8 @@ import pytest
 from harness import registry
 from harness.conformance import checks
 from harness.errors import PluginError, UsageError
-from harness.methods.lora import LoraR16
+from harness.methods import adalora
+from harness.methods.lora import LoraR16, LoraR256
 from harness.peftfile import MAX_BYTES, OTHER_RATES, PeftFile
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
@@ -53,7 +54,10 @@ def test_any_configuration_makes_a_method_that_conforms(tmp_path: Path, kind: st
     method = registry.method(path)
     assert isinstance(method, PeftFile)
     method.check()
-    assert {check.name: check.problem for check in checks(path) if check.problem} == {}
+    found = {check.name: check.problem for check in checks(path)}
+    assert {name: problem for name, problem in found.items() if problem} == {}
+    starts = kind in ("dropout", "adalora")  # in LoRA's own way; of the others only their makers know
+    assert ("before training, outputs equal the loaded model's" in found) is starts
 
 
 def test_a_configuration_is_called_after_its_folder_or_its_file(tmp_path: Path) -> None:
@@ -67,6 +71,9 @@ def test_a_configuration_is_called_after_its_folder_or_its_file(tmp_path: Path) 
     other.write_text(json.dumps(KINDS["ia3"]))
     assert registry.method(str(other)).name == "my-second-try"
     assert registry.method(str(other)).learning_rates == OTHER_RATES
+    for high in ({"r": 256}, {"use_rslora": True}):
+        other.write_text(json.dumps({**LORA, **high}))
+        assert registry.method(str(other)).learning_rates == LoraR256.learning_rates
     assert registry.method_references(f"{path},{other},full") == [path, str(other), "full"]
 
 
@@ -128,8 +135,12 @@ def test_a_hostile_configuration_is_one_line(tmp_path: Path, name: str) -> None:
         ({**LORA, "init_lora_weights": "loftq"}, "peft refuses its configuration: .*loftq"),
         (
             {"peft_type": "MULTITASK_PROMPT_TUNING", "num_tasks": 2},
-            "needs more than a text from every example",
+            r"needs more than a text from every example \(task ids\)",
         ),
+        ({"peft_type": "POLY"}, r"needs more than a text from every example \(task ids\)"),
+        ({"peft_type": "CPT"}, r"needs more than a text from every example \(the types of its tokens"),
+        ({**KINDS["adalora"], "tinit": 990}, "tinit and tfinal together have to be fewer than total_step"),
+        ({**KINDS["adalora"], "target_r": 6}, "target_r has to be below init_r, and above 0"),
     ],
 )
 def test_what_peft_does_not_take_is_one_line(tmp_path: Path, values: object, message: str) -> None:
@@ -138,6 +149,19 @@ def test_what_peft_does_not_take_is_one_line(tmp_path: Path, values: object, mes
     with pytest.raises(PluginError, match=message) as caught:
         method.check()
     assert "\n" not in str(caught.value)
+
+
+def test_an_adalora_files_own_schedule_is_scaled_to_the_run(tmp_path: Path) -> None:
+    own = {"total_step": 1000, "tinit": 100, "tfinal": 300, "deltaT": 10}
+
+    def made(schedule: dict[str, int]) -> list[int]:
+        method = registry.method(write(tmp_path, {**KINDS["adalora"], "total_step": None, **schedule}))
+        assert isinstance(method, PeftFile)
+        built = method._built(steps=200, tokenizer="")
+        return [getattr(built, name) for name in own]
+
+    assert made(own) == [200, 20, 60, 2]
+    assert made({"tinit": 5}) == list(adalora.schedule(200).values())  # of how many it does not say
 
 
 def test_a_missing_file_is_one_line() -> None:

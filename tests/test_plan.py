@@ -11,7 +11,7 @@ from harness.environment import Environment
 from harness.errors import UsageError
 from harness.plan import ROWS, TaskSize, estimate, plan, total_seconds
 from harness.prepare import prepare
-from harness.result import Store
+from harness.store import Store
 from tests.conftest import Pool
 
 ROOT = Path(__file__).parent.parent

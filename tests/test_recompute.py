@@ -5,8 +5,9 @@ import copy
 import pytest
 import torch
 
+from harness.anatomy import blocks
 from harness.engine import engine
-from harness.model import ModelSource, blocks
+from harness.model import ModelSource
 from harness.recompute import recompute_gates
 from tests.test_train import adapted, made
 

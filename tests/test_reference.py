@@ -9,8 +9,9 @@ from harness.identity import SHARED, mixed
 from harness.report import readme_block, render
 from harness.report.comparisons import Comparisons, compare
 from harness.report.rows import board
-from harness.result import Result, Store
+from harness.result import Result
 from harness.stats import Interval
+from harness.store import Store
 from harness.study.page import section
 
 ROOT = Path(__file__).parent.parent
@@ -92,5 +93,6 @@ def test_default_learning_rates_are_the_best_of_the_recorded_sweep(folder: str, 
     result = store.read(store.path("legal_license", method, 0))
     assert result.train is not None
     rates = registry.method(method).learning_rates
-    assert {trial.learning_rate for trial in result.train.trials} == set(rates)
+    tried = {trial.learning_rate for trial in result.train.trials}
+    assert len(tried & set(rates)) >= 3  # a grid whose best was its end has been moved on by a step since
     assert rates[0] == result.train.learning_rate

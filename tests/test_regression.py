@@ -10,7 +10,7 @@ from harness.regression import Outcome, Side, compare, power, read_results
 from harness.regression import verdict as verdicts
 from harness.regression.luck import CellModel, Model
 from harness.regression.power import Design
-from harness.result import Store
+from harness.store import Store
 from tests import synthetic
 
 IDENTITY = {

@@ -119,7 +119,8 @@ def test_the_seconds_to_a_share_of_full_are_the_first_checkpoint_that_meets_it()
     full = rising("full", (0.1, 0.5, 0.9, 0.8))  # 90% of its last is 0.72
     quick, slow = rising("lora-r16", (0.1, 0.73, 0.6, 0.7), seconds=2.5), rising("adalora", (0.1, 0.2, 0.5))
     assert growth(full, quick, slow) == [
-        "90% of full's last score, 72.0%, was met at the checkpoint after: `full` 20 s, `lora-r16` 2.5 s.",
+        "90% of full's last score, 72.0% of 24 development items, was met at the checkpoint after: "
+        "`full` 20 s, `lora-r16` 2.5 s.",
         "Not met by `adalora` (50.0%).",
     ]
 
@@ -211,7 +212,7 @@ def test_an_adapter_that_was_not_merged_is_named_with_the_reason(tmp_path):
     assert merging.unmerged(board([lora, full])) is None
     reason = "peft has <no> such form"
     kept = [replace(lora, method=name, merged=None, unmerged=reason) for name in ("dora-r16", "lora-r16")]
-    said = "Not merged: `dora-r16` and `lora-r16` (peft has &lt;no&gt; such form)."
+    said = "Not merged: `lora-r16` in 1 cell and `dora-r16` in 1 cell (peft has &lt;no&gt; such form)."
     assert merging.unmerged(board([*kept, full])) == said
     assert f"## Merged adapters\n\n{said}\n" in text_of([*kept, full], tmp_path)
 
@@ -228,11 +229,16 @@ def test_answers_that_are_none_are_counted_apart_from_wrong_ones(tmp_path):
     )
     clean = synthetic.cell("legal_license", "full")
     said = section(text_of([replace(cell, items=items), clean], tmp_path), "Wrong answers and no answers")
-    assert said.strip().splitlines()[-1] == "| `iso_dates` | `full` | 3 | 1 | 1 | 2 | 1 |"
+    assert said.strip().splitlines()[-1] == "| `iso_dates` | `full` | 3 | 1 | 0 | 1 | 2 | 1 |"
     assert "`legal_license`" not in said
     assert "Wrong answers and no" not in text_of([clean], tmp_path)
     old = replace(cell, items=tuple(replace(item, readable=None, unfinished=None) for item in items))
     assert "Wrong answers and no" not in text_of([old], tmp_path)
+    both = text_of([replace(cell, items=items), replace(old, task="legal_license")], tmp_path)
+    assert "Not recorded by an earlier version: `legal_license`." in both
+    cut = replace(cell, items=tuple(replace(item, score=0.0, truncated=True) for item in items[:3]))
+    said = section(text_of([cut], tmp_path), "Wrong answers and no answers")
+    assert said.strip().splitlines()[-1] == "| `iso_dates` | `full` | 0 | 0 | 1 | 1 | 1 | 0 |"
 
 
 def test_size_on_disk_is_shown_where_it_was_measured(tmp_path):
@@ -458,6 +464,26 @@ def test_the_phase_chart_weighs_tasks_alike_however_many_seeds_ran():
         assert figure is not None
         widths.append(sum(patch.get_width() for patch in figure.axes[0].patches))
     assert widths[0] == pytest.approx(widths[1])
+
+
+def test_the_phase_chart_leaves_out_tasks_that_were_measured_with_fewer_phases():
+    one, two = (synthetic.cell(task, "full") for task in ("legal_license", "iso_dates"))
+    part = replace(two, phases={name: phase for name, phase in two.phases.items() if name != "evaluate"})
+    figure, alone = (chart.phases(board(cells)) for cells in ([one, part], [one]))
+    widths = [sorted(patch.get_width() for patch in made.axes[0].patches) for made in (figure, alone)]
+    assert widths[0] == widths[1]
+    assert "1 task; 1 more were measured with fewer phases" in figure.axes[0].get_xlabel()
+
+
+def test_that_no_rate_was_tried_is_said():
+    cells = synthetic.grid(tasks=("iso_dates",), methods=("zero-shot", "full"))
+    assert reproduce.UNTRIED in reproduce.kind(cells)
+    tried = [
+        replace(cell, identity={**cell.identity, "budget": {**cell.identity["budget"], "trials": 3}})
+        for cell in cells
+    ]
+    assert reproduce.UNTRIED not in reproduce.kind(tried)
+    assert reproduce.UNTRIED not in reproduce.kind(cells[:1])  # nothing was trained
 
 
 def test_tasks_that_ran_otherwise_have_a_command_of_their_own():

@@ -10,7 +10,8 @@ import pytest
 
 from harness.atomic import write_atomic
 from harness.errors import ResultError
-from harness.result import Result, Store, _checksum, fingerprint, finite
+from harness.result import Result, _checksum, fingerprint, finite
+from harness.store import Store
 from tests.synthetic import grid
 
 

@@ -24,9 +24,10 @@ from harness.errors import ModelError, PluginError, SandboxError, UsageError
 from harness.executor import Died, Executor
 from harness.grid import Grid, Listener, Settings, build
 from harness.plan import Cell
-from harness.result import Result, Store
+from harness.result import Result
 from harness.resume import look
 from harness.run import execute
+from harness.store import Store
 from tests import synthetic
 from tests.conftest import TOY_TASK
 
@@ -236,6 +237,20 @@ def shown(grid: Grid) -> str:
     text = StringIO()
     show_grid(Console(file=text, width=200), grid, look(grid, force=False).kept)
     return text.getvalue()
+
+
+def test_a_stored_result_stands_in_a_dry_run_whatever_would_be_skipped_now(
+    toy_folder: Path, tmp_path: Path, executor: Executor
+) -> None:
+    (result,), _, grid = go(settings(toy_folder, tmp_path, "zero-shot"), executor)
+    (cell,) = grid.cells
+    skipped = replace(grid, cells=[replace(cell, skip="needs CUDA", seconds=0.0)])
+    assert "kept" in shown(skipped).splitlines()[1]
+    elsewhere = replace(skipped, store=Store(tmp_path / "empty"))
+    assert "skipped: needs CUDA" in shown(elsewhere)
+    grid.store.write(replace(result, identity={**result.identity, "method_code": "another"}))
+    with pytest.raises(UsageError, match="made with another method_code"):
+        shown(grid)
 
 
 def test_a_truncated_result_is_set_aside_and_run_again(
@@ -535,7 +550,7 @@ def test_tasks_that_run_no_programs_run_where_no_sandbox_holds(monkeypatch: pyte
         raise SandboxError("nothing holds here")
 
     monkeypatch.setattr(worker.sandbox, "describe", nothing)
-    assert worker._sandbox() == "none: nothing holds here"
+    assert worker.sandbox.described() == "none: nothing holds here"
 
 
 def test_time_left_is_that_of_cells_without_a_result() -> None:

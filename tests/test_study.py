@@ -17,12 +17,13 @@ from harness.executor import Executor
 from harness.grid import Grid, Listener, Settings, identify
 from harness.plan import Cell
 from harness.report import render
-from harness.result import Item, Point, Result, Store
+from harness.result import Item, Point, Result
+from harness.store import Store
 from harness.study import STUDIES, Study
 from harness.study.design import Conclusion, Found, Place, same_budget
 from harness.study.evidence import contrast, loss_gaps, slowdown
 from harness.study.page import draw, section
-from harness.study.run import build_study, execute_study, take_over
+from harness.study.run import build_study, execute_study, look_study, take_over
 from harness.study.small_data import LOWER, RATE, resized
 from tests.conftest import TOY_TASK
 from tests.synthetic import cell, ended
@@ -233,6 +234,13 @@ def test_a_rate_at_which_lora_diverges_suits_it_worse() -> None:
     assert concluded("learning-rate", all_wild).checks[0].verdict == "not shown"
 
 
+def test_lora_that_ends_at_a_rule_without_a_model_is_destroyed() -> None:
+    results = over_seeds(rates([0.1, 0.4, 0.7, 0.4], [0.5, 0.7, 0.4, 0.4]))
+    collapsed = [replace(one, baselines={"most common target": 0.4}) for one in results]
+    assert concluded("learning-rate", collapsed).checks[2].verdict == "agrees"
+    assert concluded("learning-rate", results).checks[2].verdict != "agrees"
+
+
 def test_a_place_is_not_judged_by_the_seeds_that_survived(tmp_path: Path) -> None:
     results = over_seeds(rates([0.6, 0.7, 0.8, 0.2], [0.5, 0.6, 0.6, 0.2]))
     study = STUDIES["learning-rate"]
@@ -316,11 +324,9 @@ def test_losses_over_seconds_are_of_one_machine() -> None:
     there = [replace(one, identity={**one.identity, "machine": f"machine {one.seed}"}) for one in results]
     gaps = loss_gaps(Found(there, STUDIES["convergence"].place), Place("full"), Place("lora-r16"))
     assert gaps is not None
-    assert gaps[1] is None
-    assert (
-        "over the same seconds, too few seeds ran on one machine to say."
-        in concluded("convergence", there).sentence
-    )
+    assert gaps.seconds is None
+    said = concluded("convergence", there).sentence
+    assert said.endswith("Over the same seconds too few seeds ran on one machine to say.")
 
 
 def test_a_seed_that_one_side_lacks_is_left_out() -> None:
@@ -366,9 +372,23 @@ def test_losses_are_compared_over_the_same_steps_and_the_same_seconds() -> None:
     results = over_seeds({"full": 0.5, "lora-r16": 0.5}, step={"full": 0.5})
     gaps = loss_gaps(Found(results, STUDIES["convergence"].place), Place("full"), Place("lora-r16"))
     assert gaps is not None
-    by_step, by_clock = gaps
-    assert by_step.low == by_step.high == 0.0
-    assert by_clock.high < 0
+    assert gaps.steps.low == gaps.steps.high == 0.0
+    assert gaps.early == gaps.late == gaps.steps
+    assert gaps.seconds.high < 0
+
+
+def test_a_lead_that_turns_is_told_apart_in_early_steps_and_the_rest() -> None:
+    results = []
+    for one in over_seeds({"full": 0.5, "lora-r16": 0.5}):
+        shift = {True: -2.0, False: 0.5} if one.method == "full" else {True: 0.0, False: 0.0}
+        early = len(one.curve) / 5
+        curve = [replace(point, loss=5 + shift[point.step <= early]) for point in one.curve]
+        results.append(replace(one, curve=tuple(curve)))
+    gaps = loss_gaps(Found(results, STUDIES["convergence"].place), Place("full"), Place("lora-r16"))
+    assert (gaps.early.value, gaps.late.value) == (-2.0, 0.5)
+    assert gaps.steps.value == pytest.approx(0.2 * -2.0 + 0.8 * 0.5, abs=0.1)
+    said = concluded("convergence", results).sentence
+    assert "-2.000 nats [-2.000, -2.000] over the first fifth of them, +0.500 nats [0.500, 0.500]" in said
 
 
 def stored(root: Path, name: str, results: Sequence[Result], budget: str = "quick") -> None:
@@ -530,6 +550,10 @@ def test_a_study_runs_resumes_and_takes_over_what_another_ran(
     assert "| `lora-r16-emb` |" in (grid.reports / "embeddings.md").read_text()
     again, _ = go(study)
     assert (again.ran, again.kept) == ([], first.ran)
+    own = replace(grid, store=Store(grid.store.root.parents[1] / "another" / "smoke"))
+    assert [len(kept) for kept in look_study([own], force=False)] == [2]
+    assert [len(kept) for kept in look_study([own], force=True)] == [0]
+    assert not own.store.root.exists()  # looking takes nothing over
     other, _ = go(replace(study, name="another"))
     assert (other.ran, other.kept) == ([], first.ran)
     assert "2 of 2 cells were run before under the same conditions" in other.notes
@@ -567,6 +591,10 @@ def test_what_another_machine_ran_is_taken_over_by_whole_seeds(
     next(run.paths()).unlink()
     assert taken(there, "part") == 0
     assert taken(here, "part") == 1
+    (one,) = (result for result in here.store.load() if result.method == "lora-r16")
+    own = Store(tmp_path / "studies" / "mixed" / "smoke")
+    own.write(replace(one, identity={**one.identity, "machine": "another"}))
+    assert taken(here, "mixed") == 1  # of two machines' cells none would be added
 
 
 @pytest.mark.usefixtures("undrawn")

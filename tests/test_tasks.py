@@ -12,7 +12,7 @@ import pytest
 from harness import registry
 from harness.assets import embedded_model
 from harness.prepare import baselines
-from harness.result import Store
+from harness.store import Store
 from harness.task import Splits, Task
 from tests.conftest import Pool
 

@@ -65,6 +65,16 @@ def test_a_rate_that_diverged_loses_to_one_that_scores_nothing() -> None:
     assert [(trial.learning_rate, trial.score) for trial in trials] == [(3.0, 0.0), (1.0, 0.0)]
 
 
+def test_where_all_on_the_last_rung_diverge_the_best_of_the_others_is_left() -> None:
+    scores = {(3.0, 7): 0.5, (1.0, 7): 0.4, (0.3, 7): 0.2, (0.1, 7): 0.3}
+
+    def attempt(rate: float, share: float, label: str) -> tuple[float | None, int]:
+        return scores.get((rate, int(28 * share))), int(28 * share)
+
+    assert choose([3.0, 1.0, 0.3, 0.1], attempt)[0] == 0.1
+    assert choose([3.0, 1.0], attempt)[0] == 3.0  # nothing else was tried
+
+
 def test_one_rate_needs_no_trial() -> None:
     assert tuned({}, [1e-3]) == (1e-3, ())
 

@@ -67,14 +67,24 @@ class AdaLora(Method):
         model.base_model.update_and_allocate(step)
 
 
-def schedule(steps: int) -> dict[str, int]:
-    """When ranks fall, under peft's names: from `tinit` until `tfinal` steps before the end."""
+def schedule(
+    steps: int, initial: float = INITIAL_SHARE, final: float = FINAL_SHARE, intervals: float = INTERVALS
+) -> dict[str, int]:
+    """When ranks fall, under peft's names: from `tinit` until `tfinal` steps before the end.
+
+    Args:
+        steps: Optimizer steps of the run.
+        initial: Share of them before ranks fall.
+        final: Share of them after ranks have fallen.
+        intervals: How often ranks are reallocated in a run.
+    """
     total = max(2, steps)  # the first step only scores: ranks can be reallocated from the second on
+    begin = min(round(initial * total), total - 2)
     return {
         "total_step": total,
-        "tinit": min(round(INITIAL_SHARE * total), total - 2),
-        "tfinal": min(round(FINAL_SHARE * total), total - 2),
-        "deltaT": max(1, total // INTERVALS),
+        "tinit": begin,
+        "tfinal": min(round(final * total), total - 2, total - 1 - begin),
+        "deltaT": max(1, int(total // intervals)),
     }
 
 

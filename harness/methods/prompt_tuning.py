@@ -26,7 +26,7 @@ class PromptTuning(Method):
     description = "prompt tuning, 20 virtual tokens initialised from text"
     core = True
     starts_as_base = False
-    learning_rates = (3e0, 1e0, 3e-1, 1e-1)
+    learning_rates = (3e0, 1e0, 1e1, 3e-1)
     virtual_tokens: ClassVar[int] = 20
     init_text: ClassVar[str | None] = INIT_TEXT
 

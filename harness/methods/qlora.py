@@ -31,9 +31,9 @@ class Quantised(Lora):
 
 
 class Qlora(Quantised):
-    """Over 4-bit weights. Rates of rank 16 come from its sweep, others are its."""
+    """Over 4-bit weights. Rank 16's default rate is its sweep's best, then the highest; others are its."""
 
-    learning_rates = (3e-3, 1e-3, 3e-4, 1e-4)
+    learning_rates = (3e-3, 1e-3, 1e-2, 3e-4)
     quantisation: ClassVar[str] = "nf4"
 
     def config(self) -> Mapping[str, Any]:

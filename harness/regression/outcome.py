@@ -9,7 +9,8 @@ from typing import Any
 
 from harness.errors import ResultError
 from harness.identity import check_identity
-from harness.result import ENVIRONMENT, STATUSES, DamagedError, Result, Store
+from harness.result import ENVIRONMENT, STATUSES, DamagedError, Result
+from harness.store import Store
 from harness.typed import check
 
 

@@ -7,17 +7,19 @@ except in the suite's total: many small drops together are a regression.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 from harness import paired
 from harness.aligned import Seeded, average
 from harness.errors import ResultError
 from harness.paired import ERROR, POWER, Difference, Effect, Spread
+from harness.pvalues import holm
 from harness.regression import verdict as verdicts
 from harness.regression.outcome import Outcome, Side
 from harness.regression.verdict import Evidence, Quality
-from harness.stats import holm
 
 WEIGHTS = {"suite": 0.3, "method": 0.4, "task": 0.1, "cell": 0.2}
 """How the error is shared out between the levels, equally within one. A method's total is what the check
@@ -87,11 +89,25 @@ def seed_spread(side: Side) -> Spread:
     return paired.pool(effects)
 
 
+def settled_by(difference: Difference, margin: float, level: float, power: float) -> tuple[float, float]:
+    """How many times the items, or the seeds, would show with `power` that nothing changed, if so.
+
+    Returns:
+        A factor on the items (infinite where seeds alone are too few) and one on the seeds.
+    """
+    quantile = NormalDist().inv_cdf
+    wanted = (margin / (quantile(1 - level) + quantile(power))) ** 2
+    over_items = difference.item_share * difference.error**2
+    over_seeds = difference.error**2 - over_items
+    items = over_items / (wanted - over_seeds) if over_seeds < wanted else math.inf
+    return max(1.0, items), max(1.0, difference.error**2 / wanted)
+
+
 def _quality(
     test: _Test, difference: Difference, *, margin: float, drop: float, rise: float, level: float
 ) -> Quality:
     low, high = difference.interval(ERROR)
-    items, seeds = paired.settled_by(difference, margin, ERROR / 2, POWER)
+    items, seeds = settled_by(difference, margin, ERROR / 2, POWER)
     within = difference.identical or low >= -margin
     if drop <= ERROR and (test.level == "suite" or not within):
         verdict = verdicts.REGRESSION

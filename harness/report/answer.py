@@ -22,8 +22,9 @@ class Choice:
 
     Attributes:
         anchor: The method that they are held against.
-        fit: Shown to be better than the untrained model, where that ran, and not shown to be worse than the
-            anchor; by falling quality.
+        fit: Shown to be better than the untrained model, where that ran, and by their own 95% interval not
+            behind the anchor; by falling quality. Not to be shown worse, with what a correction for many
+            comparisons leaves of the error, would be too little to recommend a method.
         worse: Shown to be worse than the anchor.
         behind: Of those that fit, how far behind the anchor each may be by its own 95% interval, 0 to 1.
     """
@@ -53,7 +54,8 @@ def choice(quality: Mapping[str, float], comparisons: Comparisons, task: str | N
     fit = [
         name
         for name, one in ahead.items()
-        if name not in worse and (UNTRAINED not in quality or (one is not None and one.verdict == BETTER))
+        if (name == anchor or beside[name].difference.high >= 0)
+        and (UNTRAINED not in quality or (one is not None and one.verdict == BETTER))
     ]
     fit.sort(key=lambda name: -quality[name])
     behind = {name: max(0.0, -beside[name].difference.low) for name in fit if name in beside}
@@ -75,14 +77,13 @@ def over_all(whole: Board, comparisons: Comparisons) -> list[str]:
     anchor, tasks = words.code(found.anchor), f"Over {len(whole)} tasks"
     if not found.fit:
         return [f"{tasks} no method is shown to be better than the untrained model."]
-    gained = "shown to be better than the untrained model, and " if UNTRAINED in quality else ""
-    asked = f"are {gained}not shown to be worse than {anchor}"
+    gained = "are shown to be better than the untrained model, and " if UNTRAINED in quality else ""
     scored = words.listed([f"{words.code(name)} ({words.percent(quality[name])})" for name in found.fit])
-    said = [f"{tasks} {asked}: {scored}."]
+    said = [f"{tasks} {gained}may by their 95% intervals be as good as {anchor}: {scored}."]
     if len(found.fit) > 1:
         said += _cheapest({name: own[name] for name in found.fit}, own[found.anchor], anchor)
         far = [f"{words.code(name)} {100 * most:.1f} points" for name, most in found.behind.items()]
-        said += [f"By their 95% intervals they may still be behind {anchor} by up to: {', '.join(far)}."]
+        said += [f"By the same intervals they may still be behind {anchor} by up to: {', '.join(far)}."]
     if found.worse:
         said.append(f"Shown to be worse than {anchor}: {words.names(found.worse)}.")
     return said
@@ -103,7 +104,7 @@ def by_task(rows: Board, comparisons: Comparisons) -> pd.DataFrame | None:
             {
                 "task": words.code(task),
                 "scores highest": f"{words.code(best)}, {words.percent(quality[best])}",
-                "fit": words.names(found.fit) if found.fit else "none",
+                "fit": words.listed([_fit(name, found) for name in found.fit]) if found.fit else "none",
                 "fastest of them": f"{words.code(quickest[0])}, {words.seconds(quickest[1])}"
                 if quickest
                 else words.ABSENT,
@@ -113,6 +114,11 @@ def by_task(rows: Board, comparisons: Comparisons) -> pd.DataFrame | None:
             }
         )
     return pd.DataFrame(lines) if lines else None
+
+
+def _fit(name: str, found: Choice) -> str:
+    far = found.behind.get(name)
+    return words.code(name) if far is None else f"{words.code(name)} ({100 * far:.1f})"
 
 
 def _cheapest(fit: Mapping[str, Sequence[Row]], anchor: Sequence[Row], name: str) -> list[str]:

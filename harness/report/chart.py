@@ -179,10 +179,14 @@ def name_lines(figure: Figure | SubFigure, methods: Sequence[str]) -> None:
 
 
 def phases(rows: Board) -> Figure | None:
-    """Where the seconds of a cell went: phases stacked, a bar a method; means over seeds, then over tasks."""
+    """Where the seconds of a cell went: phases stacked, a bar a method; means over seeds, then over tasks.
+
+    Of tasks that lack a phase that others have, as an earlier version measured fewer, nothing is shown.
+    """
     spent: dict[str, dict[str, float]] = {}
-    for method in reversed(methods_of(rows)):
-        tasks = [own[method].timed for own in rows.values() if own[method].timed]
+    whole = _with_all_phases(rows)
+    for method in reversed(methods_of(whole)):
+        tasks = [own[method].timed for own in whole.values() if own[method].timed]
         names = {name for cells in tasks for cell in cells for name in cell.phases}
         spent[method] = {
             name: fmean(
@@ -212,9 +216,23 @@ def phases(rows: Board) -> Figure | None:
         axes.margins(x=0.18)
         axes.set_xlim(left=0)
         axes.grid(axis="x", color="#DDDDDD")
-        axes.set_xlabel(f"seconds a cell ({_tasks(len(rows))})")
+        some = f"; {len(rows) - len(whole)} more were measured with fewer phases" * (len(whole) < len(rows))
+        axes.set_xlabel(f"seconds a cell ({_tasks(len(whole))}{some})")
         figure.legend(loc="outside upper center", ncols=min(len(seen), 5), frameon=False, handlelength=1)
     return figure
+
+
+def _with_all_phases(rows: Board) -> Board:
+    """The tasks whose cells of each method all have the phases that cells of it have anywhere."""
+    had: dict[str, set[str]] = {}
+    for own in rows.values():
+        for method, row in own.items():
+            had.setdefault(method, set()).update(*(cell.phases for cell in row.timed))
+    return {
+        task: own
+        for task, own in rows.items()
+        if all(had[method] <= cell.phases.keys() for method, row in own.items() for cell in row.timed)
+    }
 
 
 def label(name: str) -> str:

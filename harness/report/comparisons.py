@@ -6,10 +6,11 @@ On each task one test a pair, and one over all the tasks that both ran. What see
 between methods, so each pair's variance is its own, drawn towards that of all.
 
 The tests of one task share one error, and those over all tasks another: "which method for my task" is asked
-of each task by itself, and its answer must not change with what else a report holds.
+of each task by itself, and it must not take more to show there for each other task that a report holds. Only
+how much seeds move is learnt from all of them.
 
 Pairs have methods in common, so the spread between seeds is known a little less well than its degrees of
-freedom say. Simulated, tests that share an error and find no difference call one in at most 5% from three
+freedom say. Simulated, where nothing differs such a family of tests calls something in at most 5% from three
 seeds on; where two seeds of a single task are all there is, and a mean moves by 6 to 10 points between them,
 in 6%.
 """
@@ -22,8 +23,9 @@ from dataclasses import dataclass, replace
 from harness import paired
 from harness.aligned import Seeded
 from harness.paired import ERROR, POWER, Difference, Effect, Spread
+from harness.pvalues import holm
 from harness.report.rows import Board, Row, same_items
-from harness.stats import Interval, holm
+from harness.stats import Interval
 
 REFERENCES = ("full", "lora-r16", "zero-shot")
 """What every method is compared with, where it ran."""

@@ -88,7 +88,7 @@ def figure(task: str, rows: Mapping[str, Row]) -> Figure | None:
             by_seconds.set_xlim(0, most_seconds)
             by_examples.set_ylim(0, top or 1)
             dotted = f", dotted: {100 * SHARE:.0f}% of full's last" if goal is not None else ""
-            by_examples.set_ylabel(f"mean score on dev, %{dotted}")
+            by_examples.set_ylabel(f"mean score on {_items(rows)} dev items, %{dotted}")
             by_examples.set_title(label(task), loc="left")
             name_lines(part, methods)
     return drawn
@@ -142,9 +142,9 @@ def said(rows: Mapping[str, Row]) -> list[str]:
         for name, mark in reached.items()
         if not mark
     ]
+    wanted = f"full's last score, {words.percent(goal)} of {_items(rows)} development items"
     return [
-        f"{100 * SHARE:.0f}% of full's last score, {words.percent(goal)}, was met at the checkpoint after: "
-        f"{', '.join(met)}.",
+        f"{100 * SHARE:.0f}% of {wanted}, was met at the checkpoint after: {', '.join(met)}.",
         *([f"Not met by {words.listed(short)}."] if short else []),
     ]
 

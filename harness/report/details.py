@@ -11,7 +11,9 @@ from harness.report import words
 from harness.report.rows import Board, mean
 from harness.result import Item, Result, Training, Trial
 
-OUTCOMES = ("right", "wrong", "wrong, unfinished", "not readable", "not readable, unfinished")
+OUTCOMES = (
+    "right", "wrong", "wrong, prompt cut", "wrong, unfinished", "not readable", "not readable, unfinished",
+)  # fmt: skip
 """What may become of a test item; a score below 1 counts as wrong."""
 PASSAGES = ("prose", "code")
 """What a result's retention is measured on."""
@@ -45,6 +47,8 @@ def truncation_table(rows: Board) -> pd.DataFrame | None:
             trained = [(cell.train, _drawn(cell.train, cell)) for cell in row.ok if cell.train]
             items = [item for cell in row.ok for item in cell.items]
             cut, short = sum(train.truncated for train, _ in trained), sum(item.truncated for item in items)
+            stopped = sum(bool(item.unfinished) for item in items)
+            told = all(item.unfinished is not None for item in items)
             if cut or short:
                 examples = sum(drawn for _, drawn in trained)
                 lines.append(
@@ -53,6 +57,7 @@ def truncation_table(rows: Board) -> pd.DataFrame | None:
                         "method": words.code(row.method),
                         "training examples cut": f"{cut} of {examples}" if trained else words.ABSENT,
                         "test items cut": f"{short} of {len(items)}",
+                        "in their answer": str(stopped) if told else words.ABSENT,
                     }
                 )
     return pd.DataFrame(lines) if lines else None
@@ -61,7 +66,8 @@ def truncation_table(rows: Board) -> pd.DataFrame | None:
 def answers_table(rows: Board) -> pd.DataFrame | None:
     """What became of every test item, summed over seeds: each item is in one column.
 
-    Of tasks on which some answer could not be read or met the limit of new tokens; None without any.
+    Of tasks on which some prompt was cut, or some answer could not be read or met the limit of new tokens;
+    None without any.
     """
     lines = []
     for own in rows.values():
@@ -69,7 +75,7 @@ def answers_table(rows: Board) -> pd.DataFrame | None:
             method: [item for cell in row.ok for item in cell.items if item.readable is not None]
             for method, row in own.items()
         }
-        if all(item.readable and not item.unfinished for items in known.values() for item in items):
+        if all(item.readable and not item.truncated for items in known.values() for item in items):
             continue
         for method, items in known.items():
             if items:
@@ -77,6 +83,15 @@ def answers_table(rows: Board) -> pd.DataFrame | None:
                 names = {"task": words.code(own[method].task), "method": words.code(method)}
                 lines.append(names | {name: str(counts[name]) for name in OUTCOMES})
     return pd.DataFrame(lines) if lines else None
+
+
+def unrecorded(rows: Board) -> list[str]:
+    """Tasks of which nothing but scores is known of some answers: an earlier version did not look."""
+    return [
+        task
+        for task, own in rows.items()
+        if any(item.readable is None for row in own.values() for cell in row.ok for item in cell.items)
+    ]
 
 
 def retention_table(rows: Board) -> pd.DataFrame | None:
@@ -104,6 +119,20 @@ def retention_table(rows: Board) -> pd.DataFrame | None:
     return pd.DataFrame(lines) if lines else None
 
 
+def passages(rows: Board) -> str:
+    """How much text the losses are means over: " (8 passages of prose, 540 tokens and ...)"."""
+    counts = {
+        kind: (kept.passages, kept.tokens)
+        for own in rows.values()
+        for row in own.values()
+        for cell in row.ok
+        for kind, kept in (cell.retention or {}).items()
+        if kind in PASSAGES
+    }
+    told = [f"{number} passages of {kind}, {tokens:,} tokens" for kind, (number, tokens) in counts.items()]
+    return f" ({words.listed(told)})" if told else ""
+
+
 def trials_table(results: Sequence[Result]) -> pd.DataFrame | None:
     """Every learning rate that was tried on dev, rung by rung, and what that cost; None where none was."""
     lines = []
@@ -128,7 +157,11 @@ def trials_table(results: Sequence[Result]) -> pd.DataFrame | None:
 def _outcome(item: Item) -> str:
     if item.score == 1:
         return OUTCOMES[0]
-    return OUTCOMES[1 + 2 * (not item.readable) + bool(item.unfinished)]
+    if not item.readable:
+        return OUTCOMES[4 + bool(item.unfinished)]
+    if item.unfinished:
+        return OUTCOMES[3]
+    return OUTCOMES[1 + item.truncated]  # what was truncated and ended was so in its prompt
 
 
 def _drawn(train: Training, cell: Result) -> int:

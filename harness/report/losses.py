@@ -77,7 +77,7 @@ def _panel(panel: Any, title: str, curves: Curves, top: float) -> None:
         own = look(method)
         dot = own.marker if len(steps) == 1 else None
         panel.plot(steps, color=own.colour, linestyle=own.line, marker=dot, linewidth=1.6)
-    panel.set_title(title, loc="left")
+    panel.set_title(title, loc="left", fontsize=9)  # a task's longest name and the number of its part fit
     panel.set_ylim(0, top or 1)
     panel.xaxis.get_major_locator().set_params(integer=True)
     panel.grid(color="#DDDDDD")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+
 import pandas as pd
 
 from harness.report import words
@@ -36,15 +39,21 @@ def merged_table(rows: Board) -> pd.DataFrame | None:
 
 def unmerged(rows: Board) -> str | None:
     """Which adapters stayed beside the weights, and why; None for none."""
-    reasons: dict[str, dict[str, None]] = {}
+    reasons: dict[str, Counter[str]] = {}
     for row in (row for own in rows.values() for row in own.values()):
         for cell in row.ok:
             if cell.unmerged is not None:
-                reasons.setdefault(cell.unmerged, {})[row.method] = None
+                reasons.setdefault(cell.unmerged, Counter())[row.method] += 1
     if not reasons:
         return None
-    said = "; ".join(f"{words.names(list(own))} ({words.escaped(why)})" for why, own in reasons.items())
+    said = "; ".join(f"{_counted(own)} ({words.escaped(why)})" for why, own in reasons.items())
     return f"Not merged: {said}."
+
+
+def _counted(methods: Mapping[str, int]) -> str:
+    return words.listed(
+        [f"{words.code(name)} in {times} cell{'' if times == 1 else 's'}" for name, times in methods.items()]
+    )
 
 
 def beyond_rounding(rows: Board) -> str | None:

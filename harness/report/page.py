@@ -30,8 +30,10 @@ SUMMARY_CHARTS = (
 DISK = """ "On disk" is the file that training leaves: an adapter alone, or the whole
 model; its share is of the base model's weights in the same precision."""
 GROWTH = """ Scores on dev come from
-checkpoints, off the train clock, on the first development items: means over seeds, the untrained model first.
-Steps double from one checkpoint to the next, so a time to a score is true to a factor of two."""
+checkpoints, off the train clock, on the first development items (where a budget has learning-rate trials,
+they chose the rate too): means over seeds, the untrained model first. The items are few: dips and small
+leads are chance. Steps double from one checkpoint to the next, so a time to a score is true to a factor
+of two."""
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent),
     undefined=jinja2.StrictUndefined,
@@ -169,6 +171,8 @@ def _page(results: Sequence[Result], folder: Path, *, name: str, studies: str | 
         unfinished=table.text_or_none(details.unfinished_table(results)),
         truncation=table.text_or_none(details.truncation_table(rows)),
         answers=table.text_or_none(details.answers_table(rows)),
+        passages=details.passages(rows),
+        unrecorded=words.names(old) if (old := details.unrecorded(rows)) else None,
         retention=table.text_or_none(details.retention_table(rows)),
         merged=table.text_or_none(merging.merged_table(rows)),
         unmerged=merging.unmerged(rows),

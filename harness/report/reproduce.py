@@ -38,6 +38,12 @@ def lead(results: Sequence[Result]) -> str:
     )
 
 
+UNTRIED = (
+    "No learning rate was tried on these tasks: each method trained at its default or at the one it was "
+    "given, and another may suit it better; a budget with trials, such as `standard`, chooses on dev."
+)
+
+
 def kind(results: Sequence[Result]) -> str:
     """What the budget makes the same for every method, in a sentence or two."""
     stream = "All read the same batches in the same order, pass after pass, and stop at different ones."
@@ -48,7 +54,10 @@ def kind(results: Sequence[Result]) -> str:
         "flops": "All methods train for the operations that full fine-tuning spends on the budget's "
         f"examples, to the nearest step. {stream}",
     }
-    return " ".join(said[match] for match in _identified(results, "budget", "match") if match in said)
+    matches = [said[match] for match in _identified(results, "budget", "match") if match in said]
+    trained = [cell for cell in results if cell.train and cell.identity.get("budget")]
+    untried = trained and all(cell.identity["budget"].get("trials") == 1 for cell in trained)
+    return " ".join([*matches, *([UNTRIED] if untried else [])])
 
 
 def commands(results: Sequence[Result], tasks: Sequence[str], methods: Sequence[str]) -> list[str]:

@@ -32,6 +32,7 @@ class Row:
         quality: Mean score with its interval.
         items: Test items that every seed scored.
         seconds: Duration of the train phase.
+        slowest: That of the seed that took longest.
         peak_bytes: Peak memory of the train phase.
         steps: Optimizer steps.
         examples: Examples seen in training, repetitions included.
@@ -53,6 +54,7 @@ class Row:
     quality: Interval | None
     items: int
     seconds: float | None
+    slowest: float | None
     peak_bytes: float | None
     steps: float | None
     examples: float | None
@@ -241,6 +243,7 @@ def _row(task: str, method: str, cells: list[Result], machine: Any) -> Row:
         quality=stats.runs_interval(runs) if items else None,
         items=items,
         seconds=min(_train(timed, lambda phase: phase.seconds), default=None),
+        slowest=max(_train(timed, lambda phase: phase.seconds), default=None),
         peak_bytes=mean(_train(timed, lambda phase: phase.peak_bytes)),
         steps=mean([cell.train.steps for cell in ok if cell.train]),
         examples=mean([cell.train.examples for cell in ok if cell.train]),

@@ -55,7 +55,7 @@ def task_table(rows: Mapping[str, Row]) -> pd.DataFrame:
                 SEEDS: words.spread(row.seed_deviation, len(row.by_seed)),
                 STEPS: words.count(row.steps if uneven else None),
                 SEEN: words.count(row.examples if uneven else None),
-                "training time": words.seconds(row.seconds),
+                "training time": words.span(row.seconds, row.slowest),
                 "peak memory": words.gigabytes(row.peak_bytes),
                 "parameters trained": words.share(parts.parameters),
                 ON_DISK: words.size(row.adapter_bytes),

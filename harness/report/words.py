@@ -86,6 +86,12 @@ def seconds(value: float | None) -> str:
     return f"{value / 3600:.1f} h"
 
 
+def span(least: float | None, most: float | None) -> str:
+    """A range of durations: "1 min 35 s to 1 min 50 s", or the one where both read the same."""
+    ends = dict.fromkeys((seconds(least), seconds(most)))
+    return ABSENT if least is None else " to ".join(ends)
+
+
 def count(value: float | None) -> str:
     """A mean number of things: "1,234"."""
     return ABSENT if value is None else f"{value:,.0f}"

@@ -12,10 +12,11 @@ from matplotlib.figure import Figure
 
 from harness.report import chart
 from harness.report.losses import losses
-from harness.report.palette import BLUE, GREEN, LOOKS, ORANGE, VERMILLION, Look
+from harness.report.palette import BLUE, GREEN, GREY, LOOKS, ORANGE, VERMILLION, Look
 from harness.report.rows import board
 from harness.result import Result
 from harness.study.design import Found, Place, Study
+from harness.study.evidence import count
 
 SPARE = tuple(
     Look(colour, marker, "-")
@@ -40,7 +41,8 @@ def figure(study: Study, task: str, found: Found) -> Figure | None:
             _losses(made, study, found)
         else:
             _curves(made, study, found)
-        made.suptitle(f"{study.title}: {chart.label(task)}", fontsize=12, x=0.01, ha="left")
+        title = f"{study.title}: {chart.label(task)} ({_seeds(found)})"
+        made.suptitle(title, fontsize=12, x=0.01, ha="left")
         shown = made.axes[0].get_legend_handles_labels()
         if len(shown[0]) > 1:
             made.legend(*shown, loc="outside lower center", ncols=4, frameon=False, handlelength=3)
@@ -73,6 +75,8 @@ def _curves(made: Figure, study: Study, found: Found) -> None:
         if study.costs:
             seconds = [_seconds(found.timed(place)) for place in places.values()]
             panels[1].plot(list(places), seconds, **_line(study, name))
+    if found.without_model is not None:
+        panels[0].axhline(100 * found.without_model, color=GREY, linestyle=":", label="no model")
     if crosses:
         label = "a seed diverged (counts as 0%)"
         across, up = zip(*crosses, strict=True)
@@ -100,13 +104,23 @@ def _losses(made: Figure, study: Study, found: Found) -> None:
             by_step.plot(steps.index, steps["loss"], **options)
             if clock is not None:
                 by_clock.plot(clock["seconds"], clock["loss"], **options)
-    by_step.set_ylabel("training loss (nats a target token)")
+    by_step.set_ylabel("training loss (nats a target token),\nsmoothed over a tenth of the run")
     by_step.set_xlabel("optimizer step")
     by_step.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
     by_clock.set_xlabel("training seconds")
+    by_step.set_yscale("log")  # what is learnt late is a small part of the first steps' loss
+    by_step.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    by_step.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+    by_step.yaxis.set_minor_formatter(ticker.NullFormatter())
     for panel in (by_step, by_clock):
-        panel.set_ylim(bottom=0)
         panel.grid(color="#DDDDDD")
+
+
+def _seeds(found: Found) -> str:
+    """How many seeds each place has: "1 seed", or "1 to 3 seeds"."""
+    counts = sorted({len(found.runs(place)) for place in found})
+    least = f"{counts[0]} to " if counts[0] < counts[-1] else ""
+    return least + count(counts[-1], "seed")
 
 
 def _axis(panel: Axes, study: Study, values: list[float]) -> None:

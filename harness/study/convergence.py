@@ -15,14 +15,14 @@ def conclude(found: Found) -> Conclusion | None:
     gaps = loss_gaps(found, Place(FULL), Place(LORA))
     if gaps is None:
         return None
-    by_step, by_clock = gaps
-    seeds = len(found.cells[Place(FULL)].keys() & found.cells[Place(LORA)].keys())
-    clock = _nats(by_clock) if by_clock else "too few seeds ran on one machine to say"
+    late = f", {_nats(gaps.late)} over the rest" if gaps.late else ""
+    means = f"means of {count(gaps.seeds, 'seed')}; below zero, full is ahead"
+    clock = f"it is {_nats(gaps.seconds)}" if gaps.seconds else "too few seeds ran on one machine to say"
     return Conclusion(
-        sentence=f"Over the same steps, full fine-tuning's training loss is {_nats(by_step)} "
-        f"against LoRA's (mean of {count(seeds, 'seed')}; below zero, full is ahead); over the same seconds, "
+        sentence=f"Over the same steps, full fine-tuning's training loss is {_nats(gaps.steps)} against "
+        f"LoRA's: {_nats(gaps.early)} over the first fifth of them{late} ({means}). Over the same seconds "
         f"{clock}.",
-        checks=(Check(claim="full converges faster per step", verdict=verdict(-side(by_step, 0, 0))),),
+        checks=(Check(claim="full converges faster per step", verdict=verdict(-side(gaps.steps, 0, 0))),),
     )
 
 

@@ -101,6 +101,17 @@ class Found:
         """Mean score of a place with its interval."""
         return stats.runs_interval(list(self._runs[place].values()))
 
+    @property
+    def without_model(self) -> float | None:
+        """Mean score of the best fixed rule on the same items; None where none was scored."""
+        scores = [
+            score
+            for own in self.cells.values()
+            for cell in own.values()
+            for score in (cell.baselines or {}).values()
+        ]
+        return max(scores, default=None)
+
     def along(self, series: str) -> dict[float, Place]:
         """The places of one line, by their place on the axis, in its order."""
         return {place.x: place for place in self if place.series == series and place.x is not None}

@@ -21,6 +21,8 @@ from harness.study.design import Found, Place, Verdict
 LEVEL, POWER = 0.05, 0.9
 CLOCK = 200
 """Moments at which two losses are compared over the same seconds."""
+EARLY = 0.2
+"""The share of the steps that counts as early: there the loss falls from what an untrained model has."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,12 +53,19 @@ class Contrast:
         )
 
 
-def contrast(found: Found, first: Place, second: Place, *, share: float = 1) -> Contrast | None:
-    """Quality of the first place minus a share of the second's; None unless both have a seed in common."""
-    return mean_contrast(found, [(first, second)], share=share)
+def contrast(
+    found: Found, first: Place, second: Place, *, share: float = 1, floor: float = 0
+) -> Contrast | None:
+    """Quality of the first place minus the second's; None unless both have a seed in common.
+
+    Of the second counts `floor` and a share of what it scores above that.
+    """
+    return mean_contrast(found, [(first, second)], share=share, floor=floor)
 
 
-def mean_contrast(found: Found, pairs: Sequence[tuple[Place, Place]], *, share: float = 1) -> Contrast | None:
+def mean_contrast(
+    found: Found, pairs: Sequence[tuple[Place, Place]], *, share: float = 1, floor: float = 0
+) -> Contrast | None:
     """Mean difference over pairs of places, on the seeds that all of them ran; None if there are none.
 
     Scores are averaged item by item and seed by seed first: the pairs share both. How much seeds move a mean
@@ -70,7 +79,10 @@ def mean_contrast(found: Found, pairs: Sequence[tuple[Place, Place]], *, share: 
     if not shared:
         return None
     first = {seed: first[seed] for seed in shared}
-    second = {seed: {item: share * score for item, score in second[seed].items()} for seed in shared}
+    second = {
+        seed: {item: (1 - share) * floor + share * score for item, score in second[seed].items()}
+        for seed in shared
+    }
     return _contrast(first, second, found.spread)
 
 
@@ -119,23 +131,44 @@ def slowdown(found: Found, first: Place, second: Place) -> Slowdown | None:
     return Slowdown(ratio=ratio, seeds=len(known))
 
 
-def loss_gaps(found: Found, first: Place, second: Place) -> tuple[Interval, Interval | None] | None:
-    """Mean training loss of the first place minus that of the second: over the same steps, the same seconds.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gaps:
+    """Mean training loss of a place minus another's, in nats, with intervals over seeds (Student's t).
 
-    The intervals are over seeds (Student's t); seconds are of one machine.
-
-    Returns:
-        None unless both have two seeds in common; without the second unless two of them are of one machine.
+    Attributes:
+        steps: Over the same steps.
+        early: Over the first fifth of them.
+        late: Over the rest; None where there is none.
+        seconds: Over the same seconds of one machine; None unless two seeds ran on one.
+        seeds: How many there are.
     """
+
+    steps: Interval
+    early: Interval
+    late: Interval | None
+    seconds: Interval | None
+    seeds: int
+
+
+def loss_gaps(found: Found, first: Place, second: Place) -> Gaps | None:
+    """How far the losses of two places are apart; None unless both have two seeds in common."""
     if first not in found or second not in found:
         return None
     own, other = found.cells[first], found.cells[second]
     seeds = sorted(own.keys() & other.keys())
     if len(seeds) < 2:
         return None
-    by_step = [_over_steps(own[seed].curve, other[seed].curve) for seed in seeds]
+    apart = [_apart(own[seed].curve, other[seed].curve) for seed in seeds]
+    cut = max(1, round(EARLY * min(map(len, apart))))
+    rest = [gaps[cut:] for gaps in apart]
     by_clock = [_over_seconds(one.curve, two.curve) for one, two in _timed(found, first, second)]
-    return t_interval(by_step), t_interval(by_clock) if len(by_clock) > 1 else None
+    return Gaps(
+        steps=t_interval([fmean(gaps) for gaps in apart]),
+        early=t_interval([fmean(gaps[:cut]) for gaps in apart]),
+        late=t_interval([fmean(gaps) for gaps in rest]) if all(rest) else None,
+        seconds=t_interval(by_clock) if len(by_clock) > 1 else None,
+        seeds=len(seeds),
+    )
 
 
 def _timed(found: Found, first: Place, second: Place) -> list[tuple[Result, Result]]:
@@ -191,9 +224,10 @@ def _durations(cell: Result) -> list[float]:
     return np.diff(ends).tolist()
 
 
-def _over_steps(first: Sequence[Point], second: Sequence[Point]) -> float:
+def _apart(first: Sequence[Point], second: Sequence[Point]) -> list[float]:
+    """Differences of two losses, step by step."""
     pairs = [(one.loss, two.loss) for one, two in zip(first, second, strict=False)]
-    return fmean(one - two for one, two in pairs if one is not None and two is not None)
+    return [one - two for one, two in pairs if one is not None and two is not None]
 
 
 def _over_seconds(first: Sequence[Point], second: Sequence[Point]) -> float:

@@ -21,7 +21,8 @@ SMOKE_RATES = RATES[2:4]
 MOST = 5
 """The largest reduction that the article names."""
 LEFT = 0.5
-"""LoRA is called destroyed at a rate where less than this share of its best score is left."""
+"""LoRA is called destroyed at a rate where less than this share is left of what it scores, at its best, above
+a rule without a model: training that collapses ends at such a rule, not at zero."""
 
 
 def points(budget: Budget, pool: int | None) -> list[Point]:
@@ -62,7 +63,7 @@ def conclude(found: Found) -> Conclusion | None:
             ),
             Check(claim="LoRA wants a lower rate than full", verdict=verdict(-higher)),
             Check(
-                claim="full's best rate destroys LoRA, of whose best score less than half is left there",
+                claim="full's best rate destroys LoRA: less than half of its gain over no model is left",
                 verdict=verdict(destroyed.pop() if len(destroyed) == 1 else 0),
             ),
         ),
@@ -78,7 +79,9 @@ def _reduced(found: Found, lora: Mapping[float, Place], value: float) -> tuple[f
 
 def _left(found: Found, lora: Mapping[float, Place], value: float, own: float) -> Contrast | None:
     """LoRA at a rate against so much of its best score that it would not be destroyed; None of one rate."""
-    return contrast(found, lora[value], lora[own], share=LEFT) if value in lora and len(lora) > 1 else None
+    if value not in lora or len(lora) < 2:
+        return None
+    return contrast(found, lora[value], lora[own], share=LEFT, floor=found.without_model or 0)
 
 
 def _there(found: Found, lora: Mapping[float, Place], value: float, own: float) -> str:

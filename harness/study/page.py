@@ -17,7 +17,8 @@ from harness.report import article, chart, details, reproduce, table, words
 from harness.report.page import TEMPLATES, slug, tidy
 from harness.report.palette import order
 from harness.report.rows import mean
-from harness.result import Result, Store
+from harness.result import Result
+from harness.store import Store
 from harness.study import STUDIES
 from harness.study.chart import figure
 from harness.study.design import Conclusion, Found, Study
@@ -79,6 +80,20 @@ def draw(results: Path, pages: Path) -> dict[str, list[OnTask]]:
     if drawn:
         write_atomic(pages / "report.md", f"# Studies\n\n{_overview(drawn, '')}")
     return drawn
+
+
+def sentences(study: Study, folder: Path) -> dict[str, str]:
+    """What a study found, by task, from the folder that holds its results.
+
+    Raises:
+        ResultError: A result cannot be read.
+    """
+    cells = [cell for own in stored(folder) for cell in Store(own).load()]
+    found = {
+        task: study.conclude(Found([one for one in cells if one.task == task], study.place))
+        for task in sorted({one.task for one in cells})
+    }
+    return {task: _sentence(conclusion) for task, conclusion in found.items()}
 
 
 def stored(folder: Path) -> list[Path]:
@@ -148,7 +163,7 @@ def _shown(study: Study, one: OnTask, prefix: str) -> dict[str, Any]:
     return {
         "name": words.code(one.task),
         "chart": f"{prefix}{one.chart}" if one.chart else None,
-        "sentence": conclusion.sentence if conclusion else "What it takes for a conclusion has not run.",
+        "sentence": _sentence(conclusion),
         "checks": [f"{check.claim}: {VERDICTS[check.verdict]}" for check in conclusion.checks]
         if conclusion
         else [],
@@ -157,6 +172,10 @@ def _shown(study: Study, one: OnTask, prefix: str) -> dict[str, Any]:
         "clock": _clock(one.found),
         "unfinished": table.text_or_none(details.unfinished_table(one.results)),
     }
+
+
+def _sentence(conclusion: Conclusion | None) -> str:
+    return conclusion.sentence if conclusion else "What it takes for a conclusion has not run."
 
 
 def _diverged(study: Study, found: Found) -> str | None:
@@ -256,11 +275,13 @@ def _command(study: Study, results: Sequence[Result]) -> str:
     model = next(
         (str(cell.identity["model"]["source"]) for cell in results if cell.identity.get("model")), ""
     )
+    data = next((str(cell.identity["data"]) for cell in results if cell.identity.get("data")), "")
     options = {
         "--tasks": ",".join(sorted({cell.task for cell in results})),
         "--budget": SIZED.sub("", budget),
         "--seeds": str(len({cell.seed for cell in results})),
         "--model": model,
+        "--data": data if data == "hub" else "",
     }
     given = [
         f"{name} {shlex.quote(printable(value)[: words.LONGEST])}" for name, value in options.items() if value

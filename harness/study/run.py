@@ -6,7 +6,9 @@ pages go to `<reports>/studies`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from harness.budget import preset
@@ -14,9 +16,10 @@ from harness.errors import ResultError, UsageError
 from harness.executor import Executor
 from harness.grid import Grid, Listener, Settings, build
 from harness.plan import Cell, plan
-from harness.result import Result, Store
-from harness.resume import blocks, differing, here
+from harness.result import Result
+from harness.resume import blocks, differing, here, look
 from harness.run import execute
+from harness.store import Store
 from harness.study.design import Study
 from harness.study.page import FOLDER, ONE_BUDGET, budgets_of, draw, stored
 
@@ -70,9 +73,7 @@ def execute_study(grids: list[Grid], executor: Executor, listener: Listener, *, 
             being written to by another process.
         ResultError: A result or the page cannot be written.
     """
-    own = [grid.store.root for grid in grids]
-    if len(budgets := budgets_of([*stored(own[0].parent), *own])) > 1:
-        raise UsageError(f"{own[0].parent} would hold {ONE_BUDGET} ({', '.join(budgets)})")
+    _check_budget(grids)
     listener.start([cell for grid in grids for cell in grid.cells])
     results: list[Result] = []
     for grid in grids:
@@ -88,6 +89,16 @@ def execute_study(grids: list[Grid], executor: Executor, listener: Listener, *, 
     return results
 
 
+def look_study(grids: list[Grid], *, force: bool) -> list[Mapping[Cell, Result]]:
+    """Of each grid the cells that need not run again; nothing is changed.
+
+    Raises:
+        UsageError: The study would mix results that do not compare.
+    """
+    _check_budget(grids)
+    return [{**look(grid, force=force).kept, **({} if force else elsewhere(grid))} for grid in grids]
+
+
 def take_over(grid: Grid, listener: Listener) -> None:
     """Copy results of the same cells from the run itself and from its other studies."""
     found = elsewhere(grid)
@@ -100,13 +111,17 @@ def take_over(grid: Grid, listener: Listener) -> None:
 def elsewhere(grid: Grid) -> dict[Cell, Result]:
     """Results of the grid's cells that the run itself or its other studies hold, and its own folder lacks.
 
-    Those of another machine only as a whole block that the study has nothing of yet (see `harness.resume`).
+    Those of another machine only as a whole block that the study has nothing of yet, and those of this one
+    only where it has none of another (see `harness.resume`).
     """
     run = grid.store.root.parents[2]
     others = [Store(folder) for folder in (run, *sorted((run / FOLDER).glob(f"*/{grid.budget.name}")))]
     usable: dict[Cell, Result] = {}
     for cells in blocks(grid).values():
-        lacking = [cell for cell in cells if not grid.store.path(*grid.name(cell)).exists()]
+        paths = {cell: grid.store.path(*grid.name(cell)) for cell in cells}
+        lacking = [cell for cell, path in paths.items() if not path.exists()]
+        if any(_place(grid.store, path) not in (None, here(grid)) for path in paths.values()):
+            continue
         found: dict[tuple[Any, ...], dict[Cell, Result]] = {}
         for cell in lacking:
             for same in (same for store in others if (same := _same(store, grid, cell))):
@@ -115,6 +130,21 @@ def elsewhere(grid: Grid) -> dict[Cell, Result]:
         whole = [there for there in found.values() if len(there) == len(cells)]
         usable |= whole[0] if whole and len(own) < len(cells) else own
     return usable
+
+
+def _check_budget(grids: list[Grid]) -> None:
+    own = [grid.store.root for grid in grids]
+    if len(budgets := budgets_of([*stored(own[0].parent), *own])) > 1:
+        raise UsageError(f"{own[0].parent} would hold {ONE_BUDGET} ({', '.join(budgets)})")
+
+
+def _place(store: Store, path: Path) -> tuple[Any, ...] | None:
+    """Where a cell ended ok; None where it did not, or cannot be read."""
+    try:
+        result = store.read(path) if path.exists() else None
+    except ResultError:
+        return None  # its own run will say what is wrong with it
+    return result.place if result is not None and result.status == "ok" else None
 
 
 def _same(store: Store, grid: Grid, cell: Cell) -> Result | None:
