@@ -20,7 +20,7 @@ Match = Annotated[
     str, typer.Option(help="What all methods train for alike: examples, flops, seconds, or seconds=90, say.")
 ]
 Results = Annotated[
-    Path | None, typer.Option(help="Results folder; named by model, budget and match by default.")
+    Path | None, typer.Option(help="Results folder; named by model, budget, match and data by default.")
 ]
 Reports = Annotated[Path | None, typer.Option(help="Report folder; reports/<results name>.")]
 DATA = ("embedded", "hub")

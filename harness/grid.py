@@ -127,7 +127,7 @@ def build(settings: Settings, executor: Executor, listener: Listener) -> Grid:
             check_method(method, budget.trials)
         sizes = {name: task.size for name, task in prepared.items()}
         cells = plan(sizes, methods, budget, environment, source.stored_weights())
-    kind = "" if match == "examples" else f"-{match}"
+    kind = ("" if match == "examples" else f"-{match}") + "-hub" * settings.hub
     run_name = f"{Path(source.source).name.lower()}-{budget.name}{kind}"
     return Grid(
         cells=cells,

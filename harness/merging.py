@@ -98,9 +98,8 @@ def measure(model: PreTrainedModel, prompts: Sequence[list[int]]) -> Merged:
     together: list[tuple[float, float]] = []
     sides = [(model, apart), (merged, together)]
     for turn in range(-1, len(prompts)):
-        for one, times in sides[
-            :: 1 if turn % 2 else -1
-        ]:  # who goes second finds caches as the first left them
+        # Who goes second finds the caches as the first left them.
+        for one, times in sides[:: 1 if turn % 2 else -1]:
             spent = _seconds(one, ids)
             if turn >= 0:  # the first pass of each warms up
                 times.append(spent)

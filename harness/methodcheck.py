@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,7 +57,9 @@ def method_checks(method: Method) -> Iterator[Check]:
 
 def _trained_checks(method: Method, source: ModelSource, folder: Path) -> Iterator[Check]:
     torch.manual_seed(0)
-    model = method.adapt(method.load(source), BUDGET)
+    loaded = method.load(source)
+    buffers = {id(buffer) for buffer in loaded.buffers()}
+    model = method.adapt(loaded, BUDGET)
     trainable = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     if not method.learning_rates:
         yield Check(
@@ -70,7 +72,7 @@ def _trained_checks(method: Method, source: ModelSource, folder: Path) -> Iterat
     )
     if not trainable:
         return
-    watch = _Watch(method, model)
+    watch = _Watch(method, model, {name for name, one in model.named_buffers() if id(one) in buffers})
     trained = _train(method, model, source, watch)
     losses = [math.inf if point.loss is None else point.loss for point in trained.curve]
     yield Check(name="training on the toy model is not degenerate", problem=trained.degenerate)
@@ -112,17 +114,27 @@ def _merged_checks(model: PreTrainedModel) -> Iterator[Check]:
 class _Watch:
     """Stands in for a method's `after_step` and remembers which tensors had gradients and which moved."""
 
-    def __init__(self, method: Method, model: PreTrainedModel) -> None:
+    def __init__(self, method: Method, model: PreTrainedModel, buffers: Collection[str]) -> None:
+        """Of the buffers those named are watched, the loaded model's: a method may move its own."""
         self.method = method
         self.model = model
-        self.before = {name: tensor.detach().clone() for name, tensor in _tensors(model)}
+        self.buffers = buffers
+        self.before = {name: tensor.detach().clone() for name, tensor in self._watched()}
         self.reached: set[str] = set()
         self.moved: set[str] = set()
 
     def changed(self) -> set[str]:
         """Names of the tensors that are not what they were at the start."""
-        now = _tensors(self.model)
-        return {name for name, tensor in now if not torch.equal(tensor.detach(), self.before[name])}
+        return {
+            name
+            for name, tensor in self._watched()
+            if name in self.before and not torch.equal(tensor.detach(), self.before[name])
+        }
+
+    def _watched(self) -> Iterator[tuple[str, torch.Tensor]]:
+        yield from self.model.named_parameters()
+        yield from ((name, one) for name, one in self.model.named_buffers() if name in self.buffers)
+        yield from _scales(self.model)
 
     def after_step(self, model: PreTrainedModel, step: int) -> None:
         """Look, then do what the method does: it may well put a tensor back to zero."""
@@ -132,14 +144,20 @@ class _Watch:
         self.method.after_step(model, step)
 
 
-def _tensors(model: PreTrainedModel) -> Iterator[tuple[str, torch.Tensor]]:
-    """All that a model computes with: parameters, buffers, and the scales of quantised weights."""
-    yield from model.named_parameters()
-    yield from model.named_buffers()
-    for name, parameter in model.named_parameters():
-        scales = getattr(getattr(parameter, "quant_state", None), "absmax", getattr(parameter, "SCB", None))
-        if scales is not None:
-            yield f"{name}, its scales", scales
+def _scales(model: PreTrainedModel) -> Iterator[tuple[str, torch.Tensor]]:
+    """By what bitsandbytes multiplies whole numbers: a block's of 4 bits, rounded themselves, a row's of 8."""
+    for name, module in model.named_modules():
+        weight = getattr(module, "weight", None)
+        blocks = getattr(weight, "quant_state", None)
+        nested = getattr(blocks, "state2", None)
+        rows = (getattr(weight, "SCB", None), getattr(getattr(module, "state", None), "SCB", None))
+        found = {
+            "block scales": getattr(blocks, "absmax", None),
+            "scales of these": getattr(nested, "absmax", None),
+            "their offset": getattr(blocks, "offset", None),
+            "row scales": next((one for one in rows if one is not None), None),
+        }
+        yield from ((f"{name}, {what}", one) for what, one in found.items() if isinstance(one, torch.Tensor))
 
 
 def _train(method: Method, model: PreTrainedModel, source: ModelSource, watch: _Watch) -> Trained:

@@ -54,6 +54,9 @@ RATES = {
 }
 """The family's own grid by peft type."""
 
+HIGH_SCALE = 8
+"""Of a LoRA's update, from which on its default rate is a step lower, as that of `rslora-r64` (16)."""
+
 OTHER_RATES = (1e-3, 3e-3, 3e-4, 1e-2)
 """The grid of any other type: peft's examples train most of them at 1e-3 to 3e-3."""
 
@@ -91,11 +94,13 @@ class PeftFile(Method):
                 f"({MORE_INPUTS[self.values['peft_type']]}), which no task gives"
             )
         built = self._built(steps=100, tokenizer="the model's")
-        if self.values["peft_type"] == "ADALORA" and not 0 < built.target_r < built.init_r:
-            raise PluginError(
-                f"method {self.name!r}: AdaLoRA takes ranks away, from init_r {built.init_r} to target_r "
-                f"{built.target_r}; target_r has to be below init_r, and above 0"
-            )
+        if self.values["peft_type"] == "ADALORA":
+            initial, target = built.init_r, built.target_r
+            if not (isinstance(initial, int) and isinstance(target, int) and 0 < target < initial):
+                raise PluginError(
+                    f"method {self.name!r}: AdaLoRA takes ranks away, from init_r {initial!r:.40} to "
+                    f"target_r {target!r:.40}; target_r has to be below init_r, and above 0"
+                )
 
     def adapt(self, model: PreTrainedModel, budget: Budget) -> PreTrainedModel:
         """Wrap the model; what peft leaves trainable is trained."""
@@ -135,17 +140,20 @@ class PeftFile(Method):
 
     def _shares(self) -> dict[str, float]:
         """The file's own schedule of ranks, as shares of its run; none where it names no run's length."""
-        total = self.values.get("total_step")
-        if not isinstance(total, int) or total <= 0:
+        named = [self.values.get(name, 0) for name in ("total_step", "tinit", "tfinal", "deltaT")]
+        if not all(isinstance(value, int) and value >= 0 for value in named):
+            raise PluginError(
+                f"method {self.name!r}: total_step, tinit, tfinal and deltaT have to be whole numbers"
+            )
+        total, begin, end, every = named
+        if not total:
             return {}
-        given = (self.values.get(name) for name in ("tinit", "tfinal", "deltaT"))
-        begin, end, every = (value if isinstance(value, int) else 0 for value in given)
         if begin + end >= total:
             raise PluginError(
                 f"method {self.name!r}: ranks cannot fall between tinit {begin} and tfinal {end} of "
                 f"{total} steps; tinit and tfinal together have to be fewer than total_step"
             )
-        return {"initial": begin / total, "final": end / total, "intervals": total / (every or 1)}
+        return {"initial": begin / total, "final": end / total, "every": every / total}
 
 
 def method_from_file(path: str, taken: Mapping[str, object]) -> Method:
@@ -190,16 +198,21 @@ def method_from_file(path: str, taken: Mapping[str, object]) -> Method:
         "description": f"peft {kind:.40} as in {path}; {family} learning rates",
         "learning_rates": rates,
         # Of other types, and other beginnings, only the configuration knows.
-        "starts_as_base": kind in ("LORA", "ADALORA") and values.get("init_lora_weights", True) is True,
+        "starts_as_base": kind in ("LORA", "ADALORA")
+        and values.get("init_lora_weights", True) is True
+        and "layer_replication" not in values,
     }
     return PeftFile(values, attributes)
 
 
 def _rates(kind: str, values: Mapping[str, Any]) -> tuple[float, ...]:
-    """The type's own grid; of LoRA with a high rank, or a scale that falls with its root, that of those."""
-    rank = values.get("r")
-    high = values.get("use_rslora") is True or (isinstance(rank, int) and rank >= lora.LoraR256.rank)
-    return lora.LoraR256.learning_rates if kind == "LORA" and high else RATES.get(kind, OTHER_RATES)
+    """The type's own grid; of LoRA with a rank of 256 or a scale of 8 and more, that of those."""
+    rank, alpha = (values.get(name, 8) for name in ("r", "lora_alpha"))  # as peft has them by default
+    if kind == "LORA" and all(isinstance(value, int | float) and value > 0 for value in (rank, alpha)):
+        scale = alpha / (math.sqrt(rank) if values.get("use_rslora") is True else rank)
+        if rank >= lora.LoraR256.rank or scale >= HIGH_SCALE:
+            return lora.LoraR256.learning_rates
+    return RATES.get(kind, OTHER_RATES)
 
 
 def _check(where: str, name: str, value: object, depth: int) -> None:

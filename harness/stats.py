@@ -2,10 +2,10 @@
 
 A run is the mapping from item id to score (0 to 1) of one seed; a method on a task has one run a seed,
 all on the same items. Intervals are 95%, over items and, where there are several runs, over seeds:
-seeds are drawn first, then items, the same items for every drawn seed, because that is how the scores
-came about. With few seeds an interval is therefore approximate: simulated, it covers from 91% on at three
-seeds that differ by up to 4 points (200 items), but 85% where three differ by 6 points on 800 items. Whether
-two methods differ is tested by `harness.paired`, not read from their intervals.
+both are resampled, the same items for every seed, because that is how the scores came about. With few
+seeds an interval is therefore approximate: simulated, it covers from 91% on at three seeds that differ by
+up to 4 points (200 items), but 85% where three differ by 6 points on 800 items. Whether two methods differ
+is tested by `harness.paired`, not read from their intervals.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def tasks_interval(tasks: Sequence[Runs]) -> Interval:
         raise ValueError("a mean over tasks needs at least one")
     matrices = [_aligned([runs])[0] for runs in tasks]
     draws = np.stack([_resample(matrix, turn) for turn, matrix in enumerate(matrices)])
-    low, high = _percentiles(draws.mean(axis=0))
+    low, high = _shares(draws.mean(axis=0))
     if high - low < NO_WIDTH:
         own = [_mean(matrix) for matrix in matrices]
         low, high = (float(np.mean([getattr(interval, end) for interval in own])) for end in ("low", "high"))
@@ -104,7 +104,8 @@ def gain_retained(tasks: Sequence[Sequence[Runs]]) -> Interval | None:
     gains = whole - zero
     if _percentiles(gains)[0] <= 0:
         return None
-    low, high = _percentiles((own - zero)[gains > 0] / gains[gains > 0])
+    some = gains > NO_WIDTH
+    low, high = _percentiles((own - zero)[some] / gains[some])
     mine, base, most = np.mean([[matrix.mean() for matrix in one] for one in matrices], axis=0)
     return Interval(value=float((mine - base) / (most - base)), low=low, high=high)
 
@@ -213,7 +214,7 @@ def _mean(scores: Floats) -> Interval:
     if np.array_equal(scores, np.broadcast_to(scores[0], scores.shape)) and np.isin(scores, (0, 1)).all():
         low, high = _wilson(int(scores[0].sum()), items)
     else:
-        low, high = _percentiles(_resample(scores))
+        low, high = _shares(_resample(scores))
         if high - low < NO_WIDTH:
             low, high = _wilson(round(value * items), items)
     return Interval(value=value, low=low, high=high)
@@ -256,8 +257,8 @@ def _resample(scores: Floats, turn: int = 0) -> Floats:
     # Divided at the end: counts of 0/1 scores stay exact, and equal methods tie exactly.
     means: Floats = by_seed.sum(axis=1) / scores.size
     if seeds > 1:
-        drawn = (by_seed * _draws(seeds, 1)).sum(axis=1) / scores.size
-        means = np.clip(means + math.sqrt(seeds / (seeds - 1)) * (drawn - means), 0, 1)
+        moved = _draws(seeds, 1) @ scores.sum(axis=1) / scores.size - scores.mean()
+        means = means + math.sqrt(seeds / (seeds - 1)) * moved
     return np.roll(means, turn)
 
 
@@ -266,6 +267,12 @@ def _draws(size: int, stream: int) -> Floats:
     """How often each of `size` units is drawn, a row a resample; streams are independent."""
     generator = np.random.default_rng(stream)
     return generator.multinomial(size, np.full(size, 1 / size), size=RESAMPLES).astype(np.float64)
+
+
+def _shares(draws: Floats) -> tuple[float, float]:
+    """The ends of what is a share of 1, which the widening for few seeds may pass."""
+    low, high = _percentiles(draws)
+    return max(0.0, low), min(1.0, high)
 
 
 def _percentiles(draws: Floats) -> tuple[float, float]:

@@ -71,9 +71,13 @@ def test_a_configuration_is_called_after_its_folder_or_its_file(tmp_path: Path) 
     other.write_text(json.dumps(KINDS["ia3"]))
     assert registry.method(str(other)).name == "my-second-try"
     assert registry.method(str(other)).learning_rates == OTHER_RATES
-    for high in ({"r": 256}, {"use_rslora": True}):
+    for high, grid in (
+        ({"r": 256, "lora_alpha": 512}, LoraR256), ({"lora_alpha": 32}, LoraR256),
+        ({"use_rslora": True, "r": 64, "lora_alpha": 128}, LoraR256),
+        ({"use_rslora": True}, LoraR16), ({"lora_alpha": 16}, LoraR16),
+    ):  # fmt: skip
         other.write_text(json.dumps({**LORA, **high}))
-        assert registry.method(str(other)).learning_rates == LoraR256.learning_rates
+        assert registry.method(str(other)).learning_rates == grid.learning_rates
     assert registry.method_references(f"{path},{other},full") == [path, str(other), "full"]
 
 
@@ -140,7 +144,10 @@ def test_a_hostile_configuration_is_one_line(tmp_path: Path, name: str) -> None:
         ({"peft_type": "POLY"}, r"needs more than a text from every example \(task ids\)"),
         ({"peft_type": "CPT"}, r"needs more than a text from every example \(the types of its tokens"),
         ({**KINDS["adalora"], "tinit": 990}, "tinit and tfinal together have to be fewer than total_step"),
+        ({**KINDS["adalora"], "tfinal": -50}, "have to be whole numbers"),
+        ({**KINDS["adalora"], "tinit": "3"}, "have to be whole numbers"),
         ({**KINDS["adalora"], "target_r": 6}, "target_r has to be below init_r, and above 0"),
+        ({**KINDS["adalora"], "target_r": "8"}, "to target_r '8'; target_r has to be below init_r"),
     ],
 )
 def test_what_peft_does_not_take_is_one_line(tmp_path: Path, values: object, message: str) -> None:
@@ -161,6 +168,8 @@ def test_an_adalora_files_own_schedule_is_scaled_to_the_run(tmp_path: Path) -> N
         return [getattr(built, name) for name in own]
 
     assert made(own) == [200, 20, 60, 2]
+    as_it_stands = {"total_step": 200, "tinit": 20, "tfinal": 60, "deltaT": 7}
+    assert made(as_it_stands) == list(as_it_stands.values())
     assert made({"tinit": 5}) == list(adalora.schedule(200).values())  # of how many it does not say
 
 

@@ -119,7 +119,7 @@ def test_the_seconds_to_a_share_of_full_are_the_first_checkpoint_that_meets_it()
     full = rising("full", (0.1, 0.5, 0.9, 0.8))  # 90% of its last is 0.72
     quick, slow = rising("lora-r16", (0.1, 0.73, 0.6, 0.7), seconds=2.5), rising("adalora", (0.1, 0.2, 0.5))
     assert growth(full, quick, slow) == [
-        "90% of full's last score, 72.0% of 24 development items, was met at the checkpoint after: "
+        "90% of full's last score, 72.0% on 24 development items, was met at the checkpoint after: "
         "`full` 20 s, `lora-r16` 2.5 s.",
         "Not met by `adalora` (50.0%).",
     ]

@@ -68,7 +68,7 @@ class AdaLora(Method):
 
 
 def schedule(
-    steps: int, initial: float = INITIAL_SHARE, final: float = FINAL_SHARE, intervals: float = INTERVALS
+    steps: int, initial: float = INITIAL_SHARE, final: float = FINAL_SHARE, every: float = 1 / INTERVALS
 ) -> dict[str, int]:
     """When ranks fall, under peft's names: from `tinit` until `tfinal` steps before the end.
 
@@ -76,7 +76,7 @@ def schedule(
         steps: Optimizer steps of the run.
         initial: Share of them before ranks fall.
         final: Share of them after ranks have fallen.
-        intervals: How often ranks are reallocated in a run.
+        every: Share of them from one reallocation of ranks to the next.
     """
     total = max(2, steps)  # the first step only scores: ranks can be reallocated from the second on
     begin = min(round(initial * total), total - 2)
@@ -84,7 +84,7 @@ def schedule(
         "total_step": total,
         "tinit": begin,
         "tfinal": min(round(final * total), total - 2, total - 1 - begin),
-        "deltaT": max(1, int(total // intervals)),
+        "deltaT": max(1, round(every * total)),
     }
 
 

@@ -31,7 +31,7 @@ class Quantised(Lora):
 
 
 class Qlora(Quantised):
-    """Over 4-bit weights. Rank 16's default rate is its sweep's best, then the highest; others are its."""
+    """Over 4-bit weights. The default rate is the best of rank 16's sweep, and was the highest there."""
 
     learning_rates = (3e-3, 1e-3, 1e-2, 3e-4)
     quantisation: ClassVar[str] = "nf4"

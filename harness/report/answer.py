@@ -25,12 +25,17 @@ class Choice:
         fit: Shown to be better than the untrained model, where that ran, and by their own 95% interval not
             behind the anchor; by falling quality. Not to be shown worse, with what a correction for many
             comparisons leaves of the error, would be too little to recommend a method.
+        gained: Whether any is shown to be better than the untrained model, where that ran.
+        between: Shown to be better than the untrained model, and by their own interval behind the anchor, but
+            not shown to be worse.
         worse: Shown to be worse than the anchor.
         behind: Of those that fit, how far behind the anchor each may be by its own 95% interval, 0 to 1.
     """
 
     anchor: str
     fit: tuple[str, ...]
+    gained: bool
+    between: tuple[str, ...]
     worse: tuple[str, ...]
     behind: Mapping[str, float]
 
@@ -51,15 +56,21 @@ def choice(quality: Mapping[str, float], comparisons: Comparisons, task: str | N
         return None
     ahead = {name: comparisons.get(task, name, UNTRAINED) for name in (anchor, *beside)}
     worse = [name for name, one in beside.items() if one.verdict == WORSE]
-    fit = [
+    gained = [
         name
         for name, one in ahead.items()
-        if (name == anchor or beside[name].difference.high >= 0)
-        and (UNTRAINED not in quality or (one is not None and one.verdict == BETTER))
+        if name not in worse and (UNTRAINED not in quality or (one is not None and one.verdict == BETTER))
     ]
-    fit.sort(key=lambda name: -quality[name])
-    behind = {name: max(0.0, -beside[name].difference.low) for name in fit if name in beside}
-    return Choice(anchor=anchor, fit=tuple(fit), worse=tuple(worse), behind=behind)
+    gained.sort(key=lambda name: -quality[name])
+    fit = [name for name in gained if name == anchor or beside[name].difference.high >= 0]
+    return Choice(
+        anchor=anchor,
+        fit=tuple(fit),
+        gained=any(one is not None and one.verdict == BETTER for one in ahead.values()),
+        between=tuple(name for name in gained if name not in fit),
+        worse=tuple(worse),
+        behind={name: max(0.0, -beside[name].difference.low) for name in fit if name in beside},
+    )
 
 
 def over_all(whole: Board, comparisons: Comparisons) -> list[str]:
@@ -75,15 +86,19 @@ def over_all(whole: Board, comparisons: Comparisons) -> list[str]:
     if found is None:
         return []
     anchor, tasks = words.code(found.anchor), f"Over {len(whole)} tasks"
-    if not found.fit:
+    if not found.fit and not found.gained:
         return [f"{tasks} no method is shown to be better than the untrained model."]
     gained = "are shown to be better than the untrained model, and " if UNTRAINED in quality else ""
-    scored = words.listed([f"{words.code(name)} ({words.percent(quality[name])})" for name in found.fit])
-    said = [f"{tasks} {gained}may by their 95% intervals be as good as {anchor}: {scored}."]
-    if len(found.fit) > 1:
+    scored = [f"{words.code(name)} ({words.percent(quality[name])})" for name in found.fit]
+    listed = words.listed(scored) if scored else "none"
+    said = [f"{tasks} {gained}may by their 95% intervals be as good as {anchor}: {listed}."]
+    if found.behind:
         said += _cheapest({name: own[name] for name in found.fit}, own[found.anchor], anchor)
         far = [f"{words.code(name)} {100 * most:.1f} points" for name, most in found.behind.items()]
         said += [f"By the same intervals they may still be behind {anchor} by up to: {', '.join(far)}."]
+    if found.between:
+        between = words.names(found.between)
+        said.append(f"By such an interval behind {anchor}, though not shown to be: {between}.")
     if found.worse:
         said.append(f"Shown to be worse than {anchor}: {words.names(found.worse)}.")
     return said

@@ -184,7 +184,7 @@ def phases(rows: Board) -> Figure | None:
     Of tasks that lack a phase that others have, as an earlier version measured fewer, nothing is shown.
     """
     spent: dict[str, dict[str, float]] = {}
-    whole = _with_all_phases(rows)
+    whole = _with_all_phases(rows) or rows
     for method in reversed(methods_of(whole)):
         tasks = [own[method].timed for own in whole.values() if own[method].timed]
         names = {name for cells in tasks for cell in cells for name in cell.phases}
@@ -227,7 +227,7 @@ def _with_all_phases(rows: Board) -> Board:
     had: dict[str, set[str]] = {}
     for own in rows.values():
         for method, row in own.items():
-            had.setdefault(method, set()).update(*(cell.phases for cell in row.timed))
+            had.setdefault(method, set()).update(*(PHASES.keys() & cell.phases.keys() for cell in row.timed))
     return {
         task: own
         for task, own in rows.items()

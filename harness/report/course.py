@@ -142,7 +142,7 @@ def said(rows: Mapping[str, Row]) -> list[str]:
         for name, mark in reached.items()
         if not mark
     ]
-    wanted = f"full's last score, {words.percent(goal)} of {_items(rows)} development items"
+    wanted = f"full's last score, {words.percent(goal)} on {_items(rows)} development items"
     return [
         f"{100 * SHARE:.0f}% of {wanted}, was met at the checkpoint after: {', '.join(met)}.",
         *([f"Not met by {words.listed(short)}."] if short else []),

@@ -120,7 +120,7 @@ def retention_table(rows: Board) -> pd.DataFrame | None:
 
 
 def passages(rows: Board) -> str:
-    """How much text the losses are means over: " (8 passages of prose, 540 tokens and ...)"."""
+    """How much text the losses are means over: ", 8 passages of prose (540 tokens) and ..."."""
     counts = {
         kind: (kept.passages, kept.tokens)
         for own in rows.values()
@@ -129,8 +129,8 @@ def passages(rows: Board) -> str:
         for kind, kept in (cell.retention or {}).items()
         if kind in PASSAGES
     }
-    told = [f"{number} passages of {kind}, {tokens:,} tokens" for kind, (number, tokens) in counts.items()]
-    return f" ({words.listed(told)})" if told else ""
+    told = [f"{number} passages of {kind} ({tokens:,} tokens)" for kind, (number, tokens) in counts.items()]
+    return f", {words.listed(told)}" if told else ""
 
 
 def trials_table(results: Sequence[Result]) -> pd.DataFrame | None:

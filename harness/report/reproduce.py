@@ -23,6 +23,10 @@ MACHINE = {
     "commit": "commit",
 }
 """What a machine's figures are called in the report, and in a result's environment."""
+UNTRIED = (
+    "No learning rate was tried on these tasks: each method trained at its default or at the one it was "
+    "given, and another may suit it better; a budget with trials, such as `standard`, chooses on dev."
+)
 
 
 def lead(results: Sequence[Result]) -> str:
@@ -36,12 +40,6 @@ def lead(results: Sequence[Result]) -> str:
         f"in {_either(_around(results, 'precision'))}: {_count({cell.task for cell in results}, 'task')}, "
         f"{_count({cell.method for cell in results}, 'method')}, {_count(results, 'cell')} ({counts})."
     )
-
-
-UNTRIED = (
-    "No learning rate was tried on these tasks: each method trained at its default or at the one it was "
-    "given, and another may suit it better; a budget with trials, such as `standard`, chooses on dev."
-)
 
 
 def kind(results: Sequence[Result]) -> str:

@@ -94,8 +94,8 @@ def _losses(made: Figure, study: Study, found: Found) -> None:
     by_step, by_clock = made.subplots(1, 2, sharey=True)
     for name in study.series:
         place = Place(name)
-        steps = losses(found.cells[place].values()) if place in found else None
-        clock = losses(found.timed(place)) if place in found else None
+        steps = losses(found.cells.get(place, {}).values())
+        clock = losses(found.timed(place))
         if steps is not None:
             options = {
                 **_line(study, name),

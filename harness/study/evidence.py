@@ -152,9 +152,7 @@ class Gaps:
 
 def loss_gaps(found: Found, first: Place, second: Place) -> Gaps | None:
     """How far the losses of two places are apart; None unless both have two seeds in common."""
-    if first not in found or second not in found:
-        return None
-    own, other = found.cells[first], found.cells[second]
+    own, other = (found.cells.get(place, {}) for place in (first, second))
     seeds = sorted(own.keys() & other.keys())
     if len(seeds) < 2:
         return None

@@ -78,10 +78,17 @@ def _reduced(found: Found, lora: Mapping[float, Place], value: float) -> tuple[f
 
 
 def _left(found: Found, lora: Mapping[float, Place], value: float, own: float) -> Contrast | None:
-    """LoRA at a rate against so much of its best score that it would not be destroyed; None of one rate."""
-    if value not in lora or len(lora) < 2:
+    """LoRA at a rate against so much of its best score that it would not be destroyed.
+
+    None of one rate, and where LoRA at its best is not shown to be above a rule without a model.
+    """
+    floor = found.without_model
+    if value not in lora or len(lora) < 2 or floor is None:
         return None
-    return contrast(found, lora[value], lora[own], share=LEFT, floor=found.without_model or 0)
+    gain = contrast(found, lora[own], lora[own], share=0, floor=floor)
+    if gain is None or gain.sign != 1:
+        return None
+    return contrast(found, lora[value], lora[own], share=LEFT, floor=floor)
 
 
 def _there(found: Found, lora: Mapping[float, Place], value: float, own: float) -> str:
