@@ -145,7 +145,7 @@ class _Watch:
 
 
 def _scales(model: PreTrainedModel) -> Iterator[tuple[str, torch.Tensor]]:
-    """By what bitsandbytes multiplies whole numbers: a block's of 4 bits, rounded themselves, a row's of 8."""
+    """By what bitsandbytes multiplies whole numbers: a block's in 4 bits, rounded too, and a row's in 8."""
     for name, module in model.named_modules():
         weight = getattr(module, "weight", None)
         blocks = getattr(weight, "quant_state", None)
