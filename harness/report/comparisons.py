@@ -11,9 +11,8 @@ how much seeds move is learnt from all of them.
 
 Pairs have methods in common, so the spread between seeds is known a little less well than its degrees of
 freedom say. Simulated, where nothing differs such a family of tests calls something in at most 5% from three
-seeds on, with 19 methods on one task in 2%; where two seeds of a single task are all there is, and a mean
-moves by 6 to 10 points between them, or where seeds move some of the 19 methods three times as far as the
-others, in 6%.
+seeds on; where two seeds of a single task are all there is, and a mean moves by 6 to 10 points between them,
+in 6%.
 """
 
 from __future__ import annotations
