@@ -62,8 +62,7 @@ def execute(
         grid.store.tidy()
         held = look(grid, force=force)
         for path, error in held.damaged.items():
-            aside = path.with_name(path.name + ".damaged")
-            path.replace(aside)
+            aside = grid.store.keep_damaged(path)
             listener.note(f"{error} It was moved to {aside.name}; the cell runs again.")
         if force:
             grid.store.set_aside(grid.name(cell) for cell in grid.cells)

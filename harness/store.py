@@ -62,6 +62,10 @@ class Store:
         """Remove what was set aside of a cell that has its new result."""
         _aside(self.path(*cell)).unlink(missing_ok=True)
 
+    def keep_damaged(self, path: Path) -> Path:
+        """Move a file that cannot be read out of the way, for its owner to look at; where it is then."""
+        return path.replace(path.with_name(f"{path.name}.damaged"))
+
     def tidy(self) -> None:
         """Remove what writers left that were killed in the middle; only whoever holds the folder may."""
         for path in self.root.glob("*/*/.*"):
