@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from harness.budget import Budget
 from harness.report import words
 from harness.stats import Interval
-from harness.study.design import Check, Conclusion, Found, Place, Study, by_method, same_budget
+from harness.study.design import Check, Conclusion, Found, Place, Point, Study, by_method
 from harness.study.evidence import count, loss_gaps, side, verdict
 
 FULL, LORA, QLORA = "full", "lora-r16", "qlora-r16"
+SMOKE_METHODS = (FULL, LORA)
+"""The two that the conclusion compares."""
+
+
+def points(budget: Budget, pool: int | None) -> list[Point]:
+    """The three methods under the budget as it is; two of them at `smoke`."""
+    methods = SMOKE_METHODS if budget.name == "smoke" else (FULL, LORA, QLORA)
+    return [Point(method=method, budget=budget) for method in methods]
 
 
 def conclude(found: Found) -> Conclusion | None:
@@ -41,7 +50,7 @@ STUDY = Study(
     "(the default, or chosen on dev by a budget with trials), on the same batches in the same order. The "
     "interval is over seeds, so that there are at least three. How many steps the best quality takes is not "
     "tested.",
-    points=same_budget(FULL, LORA, QLORA),
+    points=points,
     place=by_method,
     series=(FULL, LORA, QLORA),
     chart="losses",

@@ -34,6 +34,7 @@ ONE_BUDGET = "results of several budgets, and a study compares those of one; mov
 
 RATE = "learning rate"
 OPEN = "the figures do not settle it"
+UNTOLD = "What it takes for a conclusion has not run."
 VERDICTS = {
     "agrees": "the measurement **agrees**",
     "disagrees": "the measurement **disagrees**",
@@ -175,7 +176,7 @@ def _shown(study: Study, one: OnTask, prefix: str) -> dict[str, Any]:
 
 
 def _sentence(conclusion: Conclusion | None) -> str:
-    return conclusion.sentence if conclusion else "What it takes for a conclusion has not run."
+    return conclusion.sentence if conclusion else UNTOLD
 
 
 def _diverged(study: Study, found: Found) -> str | None:
