@@ -12,7 +12,8 @@ from harness.report.rows import board
 from harness.result import Result
 from harness.stats import Interval
 from harness.store import Store
-from harness.study.page import section
+from harness.study import STUDIES
+from harness.study.page import UNTOLD, section, sentences
 
 ROOT = Path(__file__).parent.parent
 
@@ -32,6 +33,13 @@ def test_the_reference_run_holds_every_core_cell_and_all_are_ok(reference: list[
     core = registry.method_references("core")
     assert cells >= {(task, method) for task in registry.tasks() for method in core}
     assert {result.status for result in reference} == {"ok"}
+
+
+def test_two_tasks_ran_under_every_method_with_three_seeds(reference: list[Result]) -> None:
+    # Another seed of zero-shot would repeat its answers.
+    wanted = {(name, seed) for name in registry.methods() for seed in range(1 if name == "zero-shot" else 3)}
+    for task in ("legal_license", "function_completion"):
+        assert {(result.method, result.seed) for result in reference if result.task == task} == wanted
 
 
 def test_all_its_cells_had_the_same_conditions_and_those_of_a_seed_one_machine(
@@ -75,6 +83,14 @@ def test_the_committed_report_is_what_the_results_render_to(reference: list[Resu
     committed = ROOT / "reports" / "reference"
     assert page == (committed / "report.md").read_text(encoding="utf-8")
     assert _pages(tmp_path / "studies") == _pages(committed / "studies")
+
+
+def test_every_study_ends_with_its_sentence() -> None:
+    for name, study in STUDIES.items():
+        said = sentences(study, ROOT / "results" / "reference" / "studies" / name)
+        assert said, name
+        assert all(UNTOLD not in text for text in said.values())
+        assert all((ROOT / "reports/reference/studies" / f"{name}-{task}.png").exists() for task in said)
 
 
 def _pages(folder: Path) -> dict[str, str]:

@@ -213,6 +213,15 @@ def test_verdicts_follow_from_the_figures(
     assert [check.verdict for check in found.checks] == verdicts
 
 
+def test_one_size_alone_says_nothing_of_others() -> None:
+    right = {f"lora-r16@{RATE}": 0.5, f"lora-r16-dropout@{LOWER}": 0.7}
+    found = concluded("small-data", over_seeds(right, examples=dict.fromkeys(right, 256)))
+    assert found.sentence.startswith(
+        "At 256 examples, LoRA with dropout and a third of its learning rate scores +20.0"
+    )
+    assert [check.verdict for check in found.checks] == ["not shown"]
+
+
 def diverged(result: Result) -> Result:
     """The cell as it is when its training diverged at the third step."""
     wild = ended(result, "degenerate", "loss nan and gradient norm nan at step 3")

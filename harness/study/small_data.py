@@ -66,10 +66,17 @@ def conclude(found: Found) -> Conclusion | None:
     if over_all is None or fewest is None:
         return None
     least, most = int(shared[0]), int(shared[-1])
+    both_score = "LoRA with dropout and a third of its learning rate scores"
+    if least == most:
+        said = f"At {count(least, 'example')}, {both_score} {fewest.against('LoRA with neither')}"
+    else:
+        said = (
+            f"Over {least:,} to {count(most, 'example')}, {both_score} "
+            f"{over_all.against('LoRA with neither')}; at {count(least, 'example')}, "
+            f"{fewest.against('neither')}"
+        )
     return Conclusion(
-        sentence=f"Over {least:,} to {count(most, 'example')}, LoRA with dropout and a third of its "
-        f"learning rate scores {over_all.against('LoRA with neither')}; at {count(least, 'example')}, "
-        f"{fewest.against('neither')}.",
+        sentence=f"{said}.",
         checks=(
             Check(
                 claim="below 5,000 examples, a lower rate and dropout help",
