@@ -84,7 +84,7 @@ def test_the_answer_names_what_gains_and_keeps_up_and_the_cheapest_of_that():
     assert answer.over_all(rows, found) == [
         "Over 2 tasks are shown to be better than the untrained model, and may by their 95% intervals be as "
         f"good as `full`: `{best}` ({scores[best]:.1f}%) and `{other}` ({scores[other]:.1f}%).",
-        "Of these `lora-r16` trains fastest (30 s, 75.0% of `full`'s) and `lora-r16` in the least memory "
+        "Of these `lora-r16` trains fastest (30 s, 75.0% of `full`'s) and in the least memory "
         "(2.00 GB, 40.0% of `full`'s).",
         f"By the same intervals they may still be behind `full` by up to: `lora-r16` {far:.1f} points.",
         "Shown to be worse than `full`: `zero-shot`, `few-shot` and `qlora-r16`.",

@@ -138,7 +138,8 @@ def _fit(name: str, found: Choice) -> str:
 
 def _cheapest(fit: Mapping[str, Sequence[Row]], anchor: Sequence[Row], name: str) -> list[str]:
     """A sentence on which of them trains fastest, and which in the least memory."""
-    parts = []
+    parts: list[str] = []
+    named = None
     for cost, show, what in (
         (_seconds, words.seconds, "trains fastest"),
         (_peak, words.gigabytes, "in the least memory"),
@@ -146,7 +147,9 @@ def _cheapest(fit: Mapping[str, Sequence[Row]], anchor: Sequence[Row], name: str
         least, whole = _least(fit, cost), cost(anchor)
         if least and whole:
             beside = f", {words.share(least[1] / whole)} of {name}'s" if least[1] != whole else ""
-            parts.append(f"{words.code(least[0])} {what} ({show(least[1])}{beside})")
+            who = "" if least[0] == named else f"{words.code(least[0])} "
+            parts.append(f"{who}{what} ({show(least[1])}{beside})")
+            named = least[0]
     return [f"Of these {words.listed(parts)}."] if parts else []
 
 
