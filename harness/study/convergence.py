@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.budget import Budget
 from harness.report import words
 from harness.stats import Interval
-from harness.study.design import Check, Conclusion, Found, Place, Point, Study, by_method
+from harness.study.design import Check, Conclusion, Found, Place, Point, Study, by_method, same_budget
 from harness.study.evidence import count, loss_gaps, side, verdict
 
 FULL, LORA, QLORA = "full", "lora-r16", "qlora-r16"
@@ -16,7 +16,7 @@ SMOKE_METHODS = (FULL, LORA)
 def points(budget: Budget, pool: int | None) -> list[Point]:
     """The three methods under the budget as it is; two of them at `smoke`."""
     methods = SMOKE_METHODS if budget.name == "smoke" else (FULL, LORA, QLORA)
-    return [Point(method=method, budget=budget) for method in methods]
+    return same_budget(*methods)(budget, pool)
 
 
 def conclude(found: Found) -> Conclusion | None:
@@ -46,9 +46,9 @@ STUDY = Study(
     advice="Full fine-tuning converges faster per gradient step but requires more total steps for optimal "
     "performance.",
     where="Full Fine-Tuning: When You Have Unlimited Resources",
-    method="Training loss of full fine-tuning, LoRA and QLoRA of rank 16, each at its own learning rate "
-    "(the default, or chosen on dev by a budget with trials), on the same batches in the same order. The "
-    "interval is over seeds, so that there are at least three. How many steps the best quality takes is not "
+    method="Training loss of full fine-tuning, LoRA and (but at `smoke`) QLoRA of rank 16, each at its own "
+    "learning rate (the default, or chosen on dev by a budget with trials), on the same batches in the same "
+    "order. The interval is over seeds, so that there are at least three. How many steps the best quality takes is not "
     "tested.",
     points=points,
     place=by_method,
