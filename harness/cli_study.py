@@ -27,11 +27,15 @@ from harness.text import terminal
 
 NAMES = "rank, learning-rate, embeddings, small-data, quantisation or convergence"
 """What `harness.study` has, named where matplotlib is not imported."""
+TASK, SMOKE_TASK = "legal_license", "inflection"
+"""What a study runs on by default: the article's first task; at `smoke`, one of short steps."""
 
 
 def study(
     name: Annotated[str, typer.Argument(help=f"{NAMES}.")],
-    tasks: Annotated[str, typer.Option(help="As for run.")] = "legal_license",
+    tasks: Annotated[
+        str | None, typer.Option(help=f"As for run; {TASK} by default, {SMOKE_TASK} at 'smoke'.")
+    ] = None,
     model: Annotated[str, typer.Option(help="As for run.")] = "embedded",
     budget: Annotated[str, typer.Option(help="Preset; 'smoke' takes a few minutes.")] = "quick",
     seeds: Seeds = None,
@@ -64,7 +68,7 @@ def study(
     if name not in STUDIES:
         raise unknown("study", name, STUDIES)
     settings = Settings(
-        tasks=tasks,
+        tasks=tasks or (SMOKE_TASK if budget == "smoke" else TASK),
         methods="",
         model=model,
         budget=None,

@@ -123,7 +123,8 @@ def _custom_operators() -> dict[Any, Callable[..., int]]:
         found[torch.ops.aten._grouped_mm] = _grouped_mm
     if "transformers.integrations.moe" in sys.modules:
         found[torch.ops.transformers.grouped_mm_fallback] = _grouped_mm
-        found[torch.ops.transformers.grouped_mm_fallback_backward] = _grouped_mm_backward
+        if hasattr(torch.ops.transformers, "grouped_mm_fallback_backward"):  # 5.17 has none
+            found[torch.ops.transformers.grouped_mm_fallback_backward] = _grouped_mm_backward
     if "bitsandbytes" in sys.modules:
         found[torch.ops.bitsandbytes.gemm_4bit] = _gemm_4bit
         found[torch.ops.bitsandbytes.int8_mixed_scaled_mm] = _int8_mixed_scaled_mm

@@ -1,4 +1,4 @@
-"""One real cell: the embedded model, real licence texts, LoRA, from download to report."""
+"""One real cell: the embedded model, real data in short steps, LoRA, from download to report."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +12,10 @@ from harness.run import execute
 
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("undrawn")
-def test_lora_learns_legal_license_with_the_embedded_model(tmp_path: Path) -> None:
+def test_lora_learns_inflection_with_the_embedded_model(tmp_path: Path) -> None:
     executor = Executor()
     settings = Settings(
-        tasks="legal_license",
+        tasks="inflection",
         methods="lora-r16",
         model="embedded",
         budget="smoke",

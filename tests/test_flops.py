@@ -1,5 +1,7 @@
 """Counted operations against the formula."""
 
+import sys
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,7 +10,7 @@ import torch
 from harness import registry
 from harness.budget import preset
 from harness.data import Encoder, batches, head_of
-from harness.flops import forward_formula, step_formula, train_step_flops, training_cost
+from harness.flops import _custom_operators, forward_formula, step_formula, train_step_flops, training_cost
 from harness.model import ModelSource
 from harness.toy import VOCABULARY
 
@@ -74,6 +76,12 @@ def test_the_experts_of_a_sparse_model_are_counted(toy: ModelSource, precision: 
     ]
     an_expert = 3 * 32 * 64  # gate, up and down
     assert counted[1] - counted[0] == 2 * batch.ids.numel() * an_expert * 6
+
+
+def test_an_operator_that_an_older_transformers_lacks_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "transformers.integrations.moe", ModuleType("moe"))
+    monkeypatch.setattr(torch.ops, "transformers", SimpleNamespace(grouped_mm_fallback="forward"))
+    assert "forward" in _custom_operators()
 
 
 @pytest.mark.parametrize("name", ["lora-r16", "dora-r16"])

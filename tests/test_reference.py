@@ -1,5 +1,6 @@
 """What is committed as measured: README and the report are drawn from the stored results, nothing else."""
 
+import statistics
 from pathlib import Path
 
 import pytest
@@ -77,10 +78,11 @@ def test_readme_shows_the_stored_results(reference: list[Result]) -> None:
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_the_committed_report_is_what_the_results_render_to(reference: list[Result], tmp_path: Path) -> None:
-    studies = section(ROOT / "results" / "reference", tmp_path)
-    page = render(reference, tmp_path, name="reference", studies=studies).read_text(encoding="utf-8")
-    committed = ROOT / "reports" / "reference"
+@pytest.mark.parametrize("name", ["reference", "h100"])
+def test_the_committed_report_is_what_the_results_render_to(name: str, tmp_path: Path) -> None:
+    results, committed = (ROOT / folder / name for folder in ("results", "reports"))
+    studies = section(results, tmp_path)
+    page = render(Store(results).load(), tmp_path, name=name, studies=studies).read_text(encoding="utf-8")
     assert page == (committed / "report.md").read_text(encoding="utf-8")
     assert _pages(tmp_path / "studies") == _pages(committed / "studies")
 
@@ -91,6 +93,20 @@ def test_every_study_ends_with_its_sentence() -> None:
         assert said, name
         assert all(UNTOLD not in text for text in said.values())
         assert all((ROOT / "reports/reference/studies" / f"{name}-{task}.png").exists() for task in said)
+
+
+def test_readme_says_of_the_gpu_what_was_measured_there(tmp_path: Path) -> None:
+    cells = Store(ROOT / "results" / "h100").load()
+    assert {(cell.status, cell.environment["device"]) for cell in cells} == {("ok", "cuda")}
+    assert f"{len(cells)} of the methods" in (ROOT / "README.md").read_text(encoding="utf-8")
+    trained = {cell.method: cell.phases["train"] for cell in cells if cell.train}
+    full = trained.pop("full")
+    assert min(phase.seconds for phase in trained.values()) > full.seconds
+    peaks = [phase.peak_bytes or 0 for phase in trained.values()]
+    assert full.peak_bytes
+    assert statistics.median(peaks) < full.peak_bytes / 2
+    busy = [phase.utilisation or 0 for phase in (full, *trained.values())]
+    assert statistics.mean(busy) == pytest.approx(0.1, abs=0.03)
 
 
 def _pages(folder: Path) -> dict[str, str]:

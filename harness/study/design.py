@@ -159,7 +159,7 @@ class Study:
         costs: Whether the chart shows training seconds beside quality.
         against: What a place is compared with in the table, itself if with nothing.
         conclude: The conclusion, None where what it needs has not run.
-        least_seeds: Seeds below which it can give no interval.
+        least_seeds: Seeds that it runs at least; fewer give no interval that settles anything.
     """
 
     name: str

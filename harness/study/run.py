@@ -23,6 +23,9 @@ from harness.store import Store
 from harness.study.design import Study
 from harness.study.page import FOLDER, ONE_BUDGET, budgets_of, draw, stored
 
+SMOKE_SEEDS = 2
+"""As few as give an interval over seeds: `smoke` shows that a study works."""
+
 
 def build_study(
     study: Study, settings: Settings, budget: str, executor: Executor, listener: Listener
@@ -41,7 +44,8 @@ def build_study(
     """
     base = preset(budget)
     methods = dict.fromkeys(point.method for point in study.points(base, None))
-    seeds = settings.seeds or max(base.seeds, study.least_seeds)
+    least = min(study.least_seeds, SMOKE_SEEDS) if base.name == "smoke" else study.least_seeds
+    seeds = settings.seeds or max(base.seeds, least)
     whole = build(
         replace(settings, methods=",".join(methods), budget=budget, seeds=seeds), executor, listener
     )
