@@ -48,8 +48,8 @@ STUDY = Study(
     where="Full Fine-Tuning: When You Have Unlimited Resources",
     method="Training loss of full fine-tuning, LoRA and (but at `smoke`) QLoRA of rank 16, each at its own "
     "learning rate (the default, or chosen on dev by a budget with trials), on the same batches in the same "
-    "order. The interval is over seeds, so that there are at least three (at `smoke` two). How many steps the "
-    "best quality takes is not tested.",
+    "order. The interval is over seeds, so that there are at least three (at `smoke` two). How many steps "
+    "the best quality takes is not tested.",
     points=points,
     place=by_method,
     series=(FULL, LORA, QLORA),
