@@ -146,6 +146,16 @@ def test_a_study_prints_what_it_found(toy_folder: Path, called: Called) -> None:
     assert "2 cells, 2 of them kept, at budget smoke" in called(*study, "--dry-run").stdout
 
 
+@pytest.mark.parametrize(("budget", "task"), [("smoke", "inflection"), ("quick", "legal_license")])
+def test_a_study_has_a_task_by_default_and_a_shorter_one_at_smoke(
+    toy_folder: Path, called: Called, budget: str, task: str
+) -> None:
+    study = ("study", "embeddings", "--model", str(toy_folder), "--device", "cpu", "--dry-run")
+    done = called(*study, "--budget", budget)
+    assert done.returncode == 0, done.stderr
+    assert {line.split()[0] for line in done.stdout.splitlines() if "lora-r16" in line} == {task}
+
+
 def test_validate_passes_a_good_plugin_and_fails_a_bad_one(tmp_path: Path) -> None:
     good = harness("validate", TASK)
     assert good.returncode == 0, good.stdout

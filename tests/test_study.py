@@ -528,15 +528,18 @@ class Log(Listener):
 
 
 @pytest.fixture(scope="module")
-def go(
-    toy_folder: Path, tmp_path_factory: pytest.TempPathFactory, executor: Executor
-) -> Callable[[Study], tuple[Log, list[Grid]]]:
-    """Runs a study on the toy model; all in one results folder."""
+def settings(toy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The toy task on the toy model; all in one results folder."""
     folder = tmp_path_factory.mktemp("studies")
-    settings = Settings(
+    return Settings(
         tasks=TOY_TASK, methods="", model=str(toy_folder), budget=None, seeds=None,
         results=folder / "results", reports=folder / "reports", device="cpu", hub=False, chat=False,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def go(settings: Settings, executor: Executor) -> Callable[[Study], tuple[Log, list[Grid]]]:
+    """Runs a study."""
 
     def run(study: Study) -> tuple[Log, list[Grid]]:
         log = Log()
@@ -546,6 +549,14 @@ def go(
         return log, grids
 
     return run
+
+
+@pytest.mark.parametrize(("budget", "seeds"), [("smoke", {0, 1}), ("quick", {0, 1, 2})])
+def test_what_is_told_by_its_seeds_has_several_and_fewer_at_smoke(
+    settings: Settings, executor: Executor, budget: str, seeds: set[int]
+) -> None:
+    (grid,) = build_study(STUDIES["convergence"], settings, budget, executor, Log())
+    assert {cell.seed for cell in grid.cells} == seeds
 
 
 @pytest.mark.usefixtures("undrawn")
