@@ -68,7 +68,7 @@ def study(
     if name not in STUDIES:
         raise unknown("study", name, STUDIES)
     settings = Settings(
-        tasks=tasks or (SMOKE_TASK if budget == "smoke" else TASK),
+        tasks=_default_task(budget) if tasks is None else tasks,
         methods="",
         model=model,
         budget=None,
@@ -94,6 +94,10 @@ def study(
     for task, said in sentences(STUDIES[name], folder).items():
         out.print(terminal(f"{task}: {said}"))
     finish(finished, folder, pages / f"{name}.md")
+
+
+def _default_task(budget: str) -> str:
+    return SMOKE_TASK if budget == "smoke" else TASK
 
 
 def register(app: typer.Typer) -> None:

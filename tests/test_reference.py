@@ -95,7 +95,7 @@ def test_every_study_ends_with_its_sentence() -> None:
         assert all((ROOT / "reports/reference/studies" / f"{name}-{task}.png").exists() for task in said)
 
 
-def test_readme_says_of_the_gpu_what_was_measured_there(tmp_path: Path) -> None:
+def test_readme_says_of_the_gpu_what_was_measured_there() -> None:
     cells = Store(ROOT / "results" / "h100").load()
     assert {(cell.status, cell.environment["device"]) for cell in cells} == {("ok", "cuda")}
     assert f"{len(cells)} of the methods" in (ROOT / "README.md").read_text(encoding="utf-8")
